@@ -1,0 +1,15 @@
+import { defineConfig } from "vitest/config";
+
+// `fast` needs nothing but the sources; `e2e` runs the built program in real processes, against swtpm where a TPM
+// is needed. Both belong to `npm test`; `npm run check` runs `fast` alone.
+const e2e = ["test/hil/**/*.test.ts", "test/e2e/**/*.test.ts"];
+
+// biome-ignore lint/style/noDefaultExport: vitest wants its configuration as the default export
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: "fast", include: ["test/**/*.test.ts"], exclude: e2e, testTimeout: 20_000 } },
+      { test: { name: "e2e", include: e2e, testTimeout: 120_000, hookTimeout: 120_000, maxWorkers: 2 } },
+    ],
+  },
+});
