@@ -21,61 +21,173 @@ const row = (retry: RetryClass, exitCode: ErrorRow["exitCode"], hint: string): E
 
 export const errorTable = {
   ERR_USAGE: row("never", 64, "run `mooring --help`, or `mooring COMMAND --help`"),
-  ERR_CONFIG_NOT_FOUND: row("never", 78, "write one with `mooring config example > /etc/mooring/config.toml`, or name it with --config"),
+  ERR_CONFIG_NOT_FOUND: row(
+    "never",
+    78,
+    "write one with `mooring config example > /etc/mooring/config.toml`, or name it with --config",
+  ),
   ERR_CONFIG_INVALID: row("never", 78, "mend the file, then run `mooring config check`"),
 
   ERR_IDENTITY_NOT_FOUND: row("never", 78, "configure [identity], then run `mooring identity show`"),
-  ERR_IDENTITY_UNREADABLE: row("never", 77, "check owner and mode of the file named, then run `mooring identity show`"),
+  ERR_IDENTITY_UNREADABLE: row(
+    "never",
+    77,
+    "check owner and mode of the file named, then run `mooring identity show`",
+  ),
   ERR_IDENTITY_INVALID: row("never", 78, "replace the file named, then run `mooring identity show`"),
   ERR_CERTIFICATE_EXPIRED: row("never", 78, "install a renewed certificate, then run `mooring reprovision`"),
-  ERR_CERTIFICATE_NOT_YET_VALID: row("after", 75, "check the clock with `timedatectl`; the certificate is not valid yet"),
-  ERR_KEY_MISMATCH: row("never", 78, "install the private key that belongs to the certificate, then run `mooring identity show`"),
+  ERR_CERTIFICATE_NOT_YET_VALID: row(
+    "after",
+    75,
+    "check the clock with `timedatectl`; the certificate is not valid yet",
+  ),
+  ERR_KEY_MISMATCH: row(
+    "never",
+    78,
+    "install the private key that belongs to the certificate, then run `mooring identity show`",
+  ),
   ERR_KEY_PASSWORD: row("never", 78, "check the password file named in [identity.x509] password_file"),
-  ERR_REGISTRATION_ID_INVALID: row("never", 78, "set [identity] registration_id to 1-128 of A-Z a-z 0-9 - . _ : ending in a letter, digit or -"),
+  ERR_REGISTRATION_ID_INVALID: row(
+    "never",
+    78,
+    "set [identity] registration_id to 1-128 of A-Z a-z 0-9 - . _ : ending in a letter, digit or -",
+  ),
 
-  ERR_TPM_UNAVAILABLE: row("later", 69, "check that the TPM is there (`ls -l /dev/tpmrm0`) and [identity.tpm] tcti names it"),
+  ERR_TPM_UNAVAILABLE: row(
+    "later",
+    69,
+    "check that the TPM is there (`ls -l /dev/tpmrm0`) and [identity.tpm] tcti names it",
+  ),
   ERR_TPM_PERMISSION: row("never", 77, "let this user open the TPM: `usermod -aG tss USER`, or run as root"),
-  ERR_TPM_LIBRARY: row("never", 69, "install libtss2-esys-3.0.2-0 and libtss2-tctildr0, then `npm run build`"),
-  ERR_TPM_AUTHORIZATION: row("never", 77, "check owner_auth_file and endorsement_auth_file in [identity.tpm]; a wrong one is not retried"),
-  ERR_TPM_LOCKOUT: row("later", 75, "the TPM is in dictionary-attack lockout: wait, or run `tpm2_dictionarylockout --clear-lockout`"),
-  ERR_TPM_BUSY: row("soon", 75, "the TPM has no free slot or is busy: stop other TPM users, or use /dev/tpmrm0"),
-  ERR_TPM_HANDLE_OCCUPIED: row("never", 73, "another program's object is at the handle: move [identity.tpm] hub_key_handle, or remove it with `tpm2_evictcontrol -C o -c HANDLE` once you are sure"),
-  ERR_TPM_KEY_REJECTED: row("later", 65, "this TPM cannot use the key that the service sent: compare `mooring identity show` with the enrollment"),
-  ERR_TPM_COMMAND: row("later", 69, "see the response code; `tpm2_getcap properties-variable` shows the TPM's state"),
+  ERR_TPM_LIBRARY: row(
+    "never",
+    69,
+    "install libtss2-esys-3.0.2-0 and libtss2-tctildr0, then `npm run build`",
+  ),
+  ERR_TPM_AUTHORIZATION: row(
+    "never",
+    77,
+    "check owner_auth_file and endorsement_auth_file in [identity.tpm]; a wrong one is not retried",
+  ),
+  ERR_TPM_LOCKOUT: row(
+    "later",
+    75,
+    "the TPM is in dictionary-attack lockout: wait, or run `tpm2_dictionarylockout --clear-lockout`",
+  ),
+  ERR_TPM_BUSY: row(
+    "soon",
+    75,
+    "the TPM has no free slot or is busy: stop other TPM users, or use /dev/tpmrm0",
+  ),
+  ERR_TPM_HANDLE_OCCUPIED: row(
+    "never",
+    73,
+    "another program's object is at the handle: move [identity.tpm] hub_key_handle, or remove it with `tpm2_evictcontrol -C o -c HANDLE` once you are sure",
+  ),
+  ERR_TPM_KEY_REJECTED: row(
+    "later",
+    65,
+    "this TPM cannot use the key that the service sent: compare `mooring identity show` with the enrollment",
+  ),
+  ERR_TPM_COMMAND: row(
+    "later",
+    69,
+    "see the response code; `tpm2_getcap properties-variable` shows the TPM's state",
+  ),
 
   ERR_DNS: row("soon", 69, "check [provisioning] endpoint and the resolver: `getent hosts HOST`"),
-  ERR_CONNECT: row("soon", 69, "check the network and that the port is open from here; `transport = \"auto\"` tries others"),
-  ERR_PROXY: row("soon", 69, "check [provisioning] proxy, or HTTPS_PROXY and NO_PROXY, and the proxy's credentials"),
-  ERR_TLS_SERVER: row("later", 69, "the server's certificate is not trusted: set [provisioning] ca_file, or look for a TLS-intercepting proxy"),
-  ERR_TLS_CLIENT: row("later", 77, "the server refused this device's certificate: run `mooring identity show`"),
+  ERR_CONNECT: row(
+    "soon",
+    69,
+    'check the network and that the port is open from here; `transport = "auto"` tries others',
+  ),
+  ERR_PROXY: row(
+    "soon",
+    69,
+    "check [provisioning] proxy, or HTTPS_PROXY and NO_PROXY, and the proxy's credentials",
+  ),
+  ERR_TLS_SERVER: row(
+    "later",
+    69,
+    "the server's certificate is not trusted: set [provisioning] ca_file, or look for a TLS-intercepting proxy",
+  ),
+  ERR_TLS_CLIENT: row(
+    "later",
+    77,
+    "the server refused this device's certificate: run `mooring identity show`",
+  ),
   ERR_CONNECTION_LOST: row("soon", 69, "the service closed the connection before it answered; try again"),
-  ERR_DEADLINE: row("soon", 75, "the attempt took longer than [provisioning] deadline; try again, or raise it"),
+  ERR_DEADLINE: row(
+    "soon",
+    75,
+    "the attempt took longer than [provisioning] deadline; try again, or raise it",
+  ),
   ERR_CANCELLED: row("soon", 75, "it was stopped; nothing was changed"),
 
-  ERR_UNAUTHORIZED: row("later", 77, "compare `mooring identity show` with the enrollment: same registration id, same key or certificate; check the clock"),
+  ERR_UNAUTHORIZED: row(
+    "later",
+    77,
+    "compare `mooring identity show` with the enrollment: same registration id, same key or certificate; check the clock",
+  ),
   ERR_NOT_ENROLLED: row("later", 77, "create the enrollment: `mooring identity show` prints what it needs"),
-  ERR_DISABLED: row("later", 77, "the enrollment is disabled: enable it with `mooring enrollment update --status enabled`"),
-  ERR_REQUEST_REFUSED: row("never", 65, "the service refuses the request itself: check id_scope and registration_id"),
+  ERR_DISABLED: row(
+    "later",
+    77,
+    "the enrollment is disabled: enable it with `mooring enrollment update --status enabled`",
+  ),
+  ERR_REQUEST_REFUSED: row(
+    "never",
+    65,
+    "the service refuses the request itself: check id_scope and registration_id",
+  ),
   ERR_THROTTLED: row("soon", 75, "the service asks to slow down; try again after the time it names"),
   ERR_SERVICE_UNAVAILABLE: row("soon", 75, "the service has trouble of its own; try again later"),
-  ERR_REGISTRATION_FAILED: row("later", 69, "the service could not assign a hub: see errorCode and message, and the enrollment's hubs"),
-  ERR_HUB_MISSING: row("later", 69, "no hub is linked or named for this enrollment: link one, or set iotHubHostName"),
+  ERR_REGISTRATION_FAILED: row(
+    "later",
+    69,
+    "the service could not assign a hub: see errorCode and message, and the enrollment's hubs",
+  ),
+  ERR_HUB_MISSING: row(
+    "later",
+    69,
+    "no hub is linked or named for this enrollment: link one, or set iotHubHostName",
+  ),
   ERR_PROTOCOL: row("later", 69, "the answer is not DPS: check endpoint, ports and proxies"),
 
   ERR_NOT_PROVISIONED: row("never", 66, "run `mooring provision`"),
-  ERR_STATE_DIRECTORY: row("later", 73, "check owner, mode, free space and read-only mounts of the directory named"),
+  ERR_STATE_DIRECTORY: row(
+    "later",
+    73,
+    "check owner, mode, free space and read-only mounts of the directory named",
+  ),
   ERR_STATE_FULL: row("later", 74, "free some space on the file system named, then try again"),
-  ERR_STATE_CORRUPT: row("never", 65, "the damaged state was set aside, not deleted; run `mooring provision`"),
+  ERR_STATE_CORRUPT: row(
+    "never",
+    65,
+    "the damaged state was set aside, not deleted; run `mooring provision`",
+  ),
   ERR_LOCKED: row("soon", 75, "another mooring process is provisioning; wait for it to end"),
   ERR_OUTPUT: row("later", 73, "check the path, owner and mode of the output named in [[outputs]]"),
 
   ERR_SERVICE_START: row("never", 69, "check the port and the data directory of `mooring service run`"),
-  ERR_CONNECTION_STRING: row("never", 78, "give HostName=…;SharedAccessKeyName=…;SharedAccessKey=… in a file or MOORING_SERVICE"),
+  ERR_CONNECTION_STRING: row(
+    "never",
+    78,
+    "give HostName=…;SharedAccessKeyName=…;SharedAccessKey=… in a file or MOORING_SERVICE",
+  ),
   ERR_ENROLLMENT_NOT_FOUND: row("never", 66, "list them with `mooring enrollment list`"),
-  ERR_ENROLLMENT_CONFLICT: row("never", 75, "somebody changed it meanwhile: read it again with `mooring enrollment show`, then repeat"),
+  ERR_ENROLLMENT_CONFLICT: row(
+    "never",
+    75,
+    "somebody changed it meanwhile: read it again with `mooring enrollment show`, then repeat",
+  ),
   ERR_ENROLLMENT_REFUSED: row("never", 65, "mend what the message names, then repeat"),
 
-  ERR_INTERNAL: row("later", 70, "this is a bug in Mooring: run again with --verbose and report what it prints"),
+  ERR_INTERNAL: row(
+    "later",
+    70,
+    "this is a bug in Mooring: run again with --verbose and report what it prints",
+  ),
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof errorTable;

@@ -1,0 +1,66 @@
+// Turns what sockets and TLS throw into the words of the error table: DNS, connection, proxy, the server's
+// certificate, ours, or a line that broke. Decided by error codes, never by message text.
+
+import { type ErrorCode, MooringError, systemCode } from "../errors.ts";
+
+const dns = new Set(["ENOTFOUND", "EAI_AGAIN", "EAI_FAIL", "EAI_NODATA", "EAI_NONAME"]);
+
+const unreachable = new Set([
+  "ECONNREFUSED",
+  "ETIMEDOUT",
+  "EHOSTUNREACH",
+  "EHOSTDOWN",
+  "ENETUNREACH",
+  "ENETDOWN",
+  "EADDRNOTAVAIL",
+  "EACCES",
+  "EPERM",
+]);
+
+/** OpenSSL's verification results as Node names them: the server's chain is not one that we trust. */
+const untrustedIssuer = new Set([
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+]);
+
+const badServerCertificate = new Set([
+  "CERT_HAS_EXPIRED",
+  "CERT_NOT_YET_VALID",
+  "CERT_REVOKED",
+  "CERT_UNTRUSTED",
+  "CERT_REJECTED",
+  "CERT_SIGNATURE_FAILURE",
+  "CERT_CHAIN_TOO_LONG",
+  "INVALID_CA",
+  "INVALID_PURPOSE",
+  "PATH_LENGTH_EXCEEDED",
+  "HOSTNAME_MISMATCH",
+  "ERR_TLS_CERT_ALTNAME_INVALID",
+]);
+
+/** Alerts by which a server says that it does not like the certificate we showed (RFC 8446 §6.2). */
+const refusedOurCertificate =
+  /_ALERT_(BAD_CERTIFICATE|CERTIFICATE_|UNSUPPORTED_CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)/;
+
+export const isUntrustedIssuer = (error: unknown): boolean => untrustedIssuer.has(systemCode(error) ?? "");
+
+function codeOf(error: unknown): ErrorCode {
+  const code = systemCode(error) ?? "";
+  if (dns.has(code)) return "ERR_DNS";
+  if (unreachable.has(code)) return "ERR_CONNECT";
+  if (untrustedIssuer.has(code) || badServerCertificate.has(code)) return "ERR_TLS_SERVER";
+  if (refusedOurCertificate.test(code)) return "ERR_TLS_CLIENT";
+  if (code.startsWith("ERR_SSL_") || code.startsWith("ERR_OSSL_") || code === "EPROTO")
+    return "ERR_TLS_SERVER";
+  return "ERR_CONNECTION_LOST";
+}
+
+/** `attempted` reads like "connect to host:8883 for MQTT". MooringErrors (a deadline, say) pass unchanged. */
+export function networkError(error: unknown, attempted: string): MooringError {
+  if (error instanceof MooringError) return error;
+  const why = error instanceof Error ? error.message : String(error);
+  return new MooringError(codeOf(error), `cannot ${attempted}: ${why}`, { cause: error });
+}

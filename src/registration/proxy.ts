@@ -1,0 +1,77 @@
+// HTTP proxies: which one applies, and the CONNECT through it. HTTPS and WebSockets only; plain MQTT goes direct.
+
+import { request as httpRequest } from "node:http";
+import type { Socket } from "node:net";
+import { MooringError } from "../errors.ts";
+
+interface Target {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** The proxy of the usual environment variables (HTTPS_PROXY, ALL_PROXY, NO_PROXY, either case), if one applies. */
+export async function proxyFromEnvironment({ host, port }: Target): Promise<string | undefined> {
+  const { getProxyForUrl } = await import("proxy-from-env");
+  return getProxyForUrl(`https://${host}:${port}`) || undefined;
+}
+
+/** A tunnel to the target through an `http://` or `https://` proxy, with Basic credentials from its URL. */
+export async function connectThroughProxy(
+  proxyUrl: string,
+  { host, port }: Target,
+  { signal, timeoutMs }: { signal: AbortSignal; timeoutMs: number },
+): Promise<Socket> {
+  const proxy = parseProxyUrl(proxyUrl);
+  const shown = `${proxy.hostname}:${proxy.port || defaultPort(proxy)}`;
+  const request = proxy.protocol === "https:" ? (await import("node:https")).request : httpRequest;
+  const credentials = `${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`;
+  return new Promise((resolve, reject) => {
+    const fail = (why: string, cause?: unknown): void =>
+      reject(
+        new MooringError("ERR_PROXY", `cannot reach ${host}:${port} through the proxy ${shown}: ${why}`, {
+          cause,
+        }),
+      );
+    const tunnel = request({
+      host: proxy.hostname.replace(/^\[|\]$/g, ""),
+      port: Number(proxy.port || defaultPort(proxy)),
+      method: "CONNECT",
+      path: `${host}:${port}`,
+      headers: {
+        host: `${host}:${port}`,
+        ...(proxy.username && {
+          "proxy-authorization": `Basic ${Buffer.from(credentials).toString("base64")}`,
+        }),
+      },
+      agent: false,
+      signal,
+      timeout: timeoutMs,
+    });
+    tunnel.once("connect", (answer, socket, head) => {
+      if (answer.statusCode === 200) {
+        socket.unshift(head);
+        resolve(socket as Socket);
+        return;
+      }
+      socket.destroy();
+      fail(
+        answer.statusCode === 407 ? "it wants other credentials (407)" : `it answered ${answer.statusCode}`,
+      );
+    });
+    tunnel.once("response", (answer) => {
+      answer.destroy();
+      fail(`it answered ${answer.statusCode} to CONNECT`);
+    });
+    tunnel.once("timeout", () => tunnel.destroy(new Error(`no answer within ${timeoutMs / 1000} s`)));
+    tunnel.once("error", (error) => (signal.aborted ? reject(signal.reason) : fail(error.message, error)));
+    tunnel.end();
+  });
+}
+
+const defaultPort = (proxy: URL): number => (proxy.protocol === "https:" ? 443 : 80);
+
+function parseProxyUrl(proxyUrl: string): URL {
+  const proxy = URL.parse(proxyUrl.includes("://") ? proxyUrl : `http://${proxyUrl}`);
+  if (proxy && (proxy.protocol === "http:" || proxy.protocol === "https:")) return proxy;
+  throw new MooringError("ERR_PROXY", "the configured proxy is not an http:// or https:// address");
+}
