@@ -1,0 +1,82 @@
+// One HTTPS server for devices and operators: the device API and the service API side by side, and the same shape
+// of error whatever goes wrong before either of them is reached.
+
+import { randomUUID } from "node:crypto";
+import { createServer, type Server } from "node:https";
+import {
+  type FastifyError,
+  type FastifyPluginAsync,
+  type FastifyReply,
+  type FastifyRequest,
+  fastify,
+} from "fastify";
+import { MooringError } from "../errors.ts";
+import type { Clock } from "../system/clock.ts";
+import type { Log } from "../system/log.ts";
+import type { ServerCredential } from "./authority.ts";
+import type { DeviceApi } from "./device-api.ts";
+import { deviceRoutes } from "./device-routes.ts";
+import { Refusal, refusalBody } from "./refusal.ts";
+import { tlsOptions } from "./tls.ts";
+
+export interface HttpsServerOptions {
+  readonly credential: ServerCredential;
+  readonly deviceApi: DeviceApi;
+  readonly serviceApi: FastifyPluginAsync;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** A server that is ready and does not listen yet. */
+export async function createHttpsServer(options: HttpsServerOptions): Promise<Server> {
+  const { credential, deviceApi, serviceApi, clock, log } = options;
+  let server: Server | undefined;
+
+  const refuse = (reply: FastifyReply, refusal: Refusal): FastifyReply => {
+    const requestId = randomUUID();
+    log.debug("https.refused", { errorCode: refusal.errorCode, requestId, reason: refusal.reason });
+    return reply
+      .code(refusal.status)
+      .header("x-ms-request-id", requestId)
+      .send(refusalBody(refusal, { requestId, now: clock.now() }));
+  };
+  const onError = (error: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+    const refusal = asRefusal(error);
+    if (refusal.status >= 500) log.error("https.failed", { method: request.method, error });
+    return refuse(reply, refusal);
+  };
+
+  const app = fastify({
+    serverFactory: (handler) => {
+      server = createServer(tlsOptions(credential), handler);
+      // biome-ignore lint/suspicious/noExplicitAny: fastify's types want to be told which server it is, in every plugin
+      return server as any;
+    },
+    requestTimeout: 30_000,
+    keepAliveTimeout: 65_000,
+    exposeHeadRoutes: false,
+    frameworkErrors: onError,
+    routerOptions: { caseSensitive: false, ignoreTrailingSlash: true, maxParamLength: 512 },
+  });
+  app.addHook("onRequest", (_request, reply, done) => {
+    reply.header("strict-transport-security", "max-age=31536000; includeSubDomains");
+    done();
+  });
+  app.setErrorHandler(onError);
+  app.setNotFoundHandler((request, reply) =>
+    refuse(reply, new Refusal(404000, `There is nothing at ${request.method} ${request.url.split("?")[0]}`)),
+  );
+  await app.register(deviceRoutes({ deviceApi }));
+  await app.register(serviceApi);
+  await app.ready();
+  if (server === undefined) throw new MooringError("ERR_INTERNAL", "fastify made no server");
+  return server;
+}
+
+function asRefusal(error: FastifyError | Refusal): Refusal {
+  if (error instanceof Refusal) return error;
+  const status = error.statusCode ?? 500;
+  return status >= 400 && status < 500
+    ? new Refusal(status * 1000, error.message)
+    : new Refusal(500000, "The service failed to answer this request", error.message);
+}

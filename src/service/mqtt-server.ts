@@ -1,0 +1,67 @@
+// All MQTT sessions of the service, whichever way they came in: over TLS here, or over WebSockets from the HTTPS
+// server. A device has one session; a new one with its name ends the old.
+
+import type { Duplex } from "node:stream";
+import { createServer, type Server } from "node:tls";
+import { causeText } from "../errors.ts";
+import type { ServerCredential } from "./authority.ts";
+import { converse, type MqttLink, type MqttSessionOptions } from "./mqtt-session.ts";
+import { clientCertificates, tlsOptions } from "./tls.ts";
+
+export interface MqttSessions {
+  /** Serves a connection until it ends; never throws. */
+  serve(link: MqttLink): Promise<void>;
+  closeAll(): void;
+}
+
+export type MqttSessionsOptions = Omit<MqttSessionOptions, "onGreeted" | "greetingTimeoutMs"> &
+  Partial<Pick<MqttSessionOptions, "greetingTimeoutMs">>;
+
+export function mqttSessions({ greetingTimeoutMs = 15_000, ...options }: MqttSessionsOptions): MqttSessions {
+  const open = new Set<Duplex>();
+  const byClient = new Map<string, Duplex>();
+  return {
+    async serve(link) {
+      const { stream } = link;
+      let clientKey: string | undefined;
+      const onGreeted = (key: string): void => {
+        clientKey = key;
+        byClient.get(key)?.destroy();
+        byClient.set(key, stream);
+      };
+      open.add(stream);
+      stream.on("error", () => {}); // converse() sees it too; this is for one that comes after
+      try {
+        await converse(link, { ...options, greetingTimeoutMs, onGreeted });
+      } catch (error) {
+        options.log.debug("mqtt.closed", {
+          transport: link.transport,
+          client: clientKey,
+          reason: causeText(error),
+        });
+      }
+      open.delete(stream);
+      if (clientKey !== undefined && byClient.get(clientKey) === stream) byClient.delete(clientKey);
+      farewell(stream);
+    },
+    closeAll() {
+      for (const stream of open) stream.destroy();
+    },
+  };
+}
+
+/** Lets the last words out, then closes whether the device agrees or not. */
+function farewell(stream: Duplex): void {
+  if (stream.closed) return;
+  stream.resume();
+  stream.end();
+  const impatience = setTimeout(() => stream.destroy(), 1000);
+  stream.once("close", () => clearTimeout(impatience));
+}
+
+/** MQTT over TLS, port 8883 in the field. Does not listen yet. */
+export function createMqttServer(credential: ServerCredential, sessions: MqttSessions): Server {
+  return createServer(tlsOptions(credential), (socket) => {
+    void sessions.serve({ stream: socket, transport: "mqtt", certificates: clientCertificates(socket) });
+  });
+}

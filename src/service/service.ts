@@ -1,0 +1,114 @@
+// The local provisioning service, put together: a locked data directory, its CA and store in there, and the two
+// ports through which devices and operators come. Everything it takes, stop() gives back.
+
+import { isIP } from "node:net";
+import { join } from "node:path";
+import type { Clock } from "../system/clock.ts";
+import type { Log } from "../system/log.ts";
+import { openAuthority } from "./authority.ts";
+import { lockDataDirectory, writeNewFile } from "./data-directory.ts";
+import { createDeviceApi } from "./device-api.ts";
+import { createHttpsServer } from "./https-server.ts";
+import { type Listener, listen } from "./listener.ts";
+import { createMqttServer, mqttSessions } from "./mqtt-server.ts";
+import type { Policy } from "./records.ts";
+import { serviceApi } from "./service-api.ts";
+import { openStore } from "./store.ts";
+import { acceptMqttOverWebSockets } from "./websocket.ts";
+
+export interface ServiceOptions {
+  readonly dataDirectory: string;
+  /** Address or name to listen on. */
+  readonly host: string;
+  /** 0 takes any free port; the same below. */
+  readonly httpsPort: number;
+  readonly mqttPort: number;
+  /** Names that the server certificate carries beside localhost, 127.0.0.1 and ::1. */
+  readonly hostnames: readonly string[];
+  /** Hubs that enrollments may be assigned to; empty leaves the store's as they are. */
+  readonly hubs: readonly string[];
+  /** 1 to 300; with 0 a registration is finished in the first answer. */
+  readonly retryAfterSeconds: number;
+  readonly log: Log;
+  readonly clock: Clock;
+}
+
+export interface RunningService {
+  readonly idScope: string;
+  readonly httpsPort: number;
+  readonly mqttPort: number;
+  /** What devices have to trust, PEM. */
+  readonly caFile: string;
+  /** Of the policy that may do everything; a secret. */
+  readonly connectionString: string;
+  /** The same in a file of mode 0600. */
+  readonly connectionStringFile: string;
+  stop(): Promise<void>;
+}
+
+/** Throws ERR_SERVICE_START when the directory or a port cannot be had; nothing stays open then. */
+export async function startService(options: ServiceOptions): Promise<RunningService> {
+  const { dataDirectory, host, clock, log } = options;
+  const undo: (() => void | Promise<void>)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const step of undo.splice(0).reverse()) await step();
+  };
+  try {
+    const lock = lockDataDirectory(dataDirectory);
+    undo.push(lock.release);
+    const ownName = isEverywhere(host) || isLoopback(host) ? [] : [host];
+    const hostnames = [...options.hostnames, ...ownName];
+    const credential = openAuthority(dataDirectory, { hostnames, clock });
+    const store = openStore(join(dataDirectory, "service.db"));
+    undo.push(() => store.close());
+    if (options.hubs.length > 0) store.linkHubs(options.hubs);
+
+    const deviceApi = createDeviceApi({ store, clock, log, retryAfterSeconds: options.retryAfterSeconds });
+    const sessions = mqttSessions({ deviceApi, clock, log });
+    const httpsServer = await createHttpsServer({
+      credential,
+      deviceApi,
+      serviceApi: serviceApi({ store, clock, log }),
+      clock,
+      log,
+    });
+    acceptMqttOverWebSockets(httpsServer, sessions);
+
+    const listeners: Listener[] = [];
+    undo.push(async () => {
+      sessions.closeAll();
+      await Promise.all(listeners.map((listener) => listener.close()));
+    });
+    const https = await listen(httpsServer, { host, port: options.httpsPort, purpose: "HTTPS" });
+    listeners.push(https);
+    const mqttServer = createMqttServer(credential, sessions);
+    const mqtt = await listen(mqttServer, { host, port: options.mqttPort, purpose: "MQTT" });
+    listeners.push(mqtt);
+
+    const connectionStringFile = join(dataDirectory, "connection-string");
+    const serviceHost = ownName[0] ?? "localhost";
+    const connectionString = connectionStringOf(store.policies[0] as Policy, serviceHost, https.port);
+    writeNewFile(connectionStringFile, `${connectionString}\n`, 0o600);
+    return {
+      idScope: store.idScope,
+      httpsPort: https.port,
+      mqttPort: mqtt.port,
+      caFile: credential.caFile,
+      connectionString,
+      connectionStringFile,
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+const isEverywhere = (host: string): boolean => host === "0.0.0.0" || host === "::";
+const isLoopback = (host: string): boolean => host === "localhost" || host === "::1" || /^127\./.test(host);
+
+function connectionStringOf({ name, key }: Policy, host: string, port: number): string {
+  const bracketed = isIP(host) === 6 ? `[${host}]` : host;
+  const hostName = port === 443 ? bracketed : `${bracketed}:${port}`;
+  return `HostName=${hostName};SharedAccessKeyName=${name};SharedAccessKey=${key}`;
+}
