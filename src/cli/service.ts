@@ -1,0 +1,136 @@
+// `mooring service run`: the local provisioning service in the foreground, until SIGTERM or Ctrl-C. With --json
+// every line on standard output is one event, and the first of them says where the service is.
+
+import { type Command, InvalidArgumentError } from "commander";
+import { causeText } from "../errors.ts";
+import type { RunningService } from "../service/service.ts";
+import { systemClock } from "../system/clock.ts";
+import type { Fields, Log } from "../system/log.ts";
+
+interface RunOptions {
+  data: string;
+  host: string;
+  httpsPort: number;
+  mqttPort: number;
+  hostname: string[];
+  hub: string[];
+  retryAfter: number;
+  /** The program's own option. */
+  json?: boolean;
+}
+
+export function addServiceCommands(program: Command): void {
+  const service = program
+    .command("service")
+    .description("the local provisioning service (DPS on your own machine)");
+  service
+    .command("run")
+    .description("run it in the foreground; SIGTERM or Ctrl-C stops it")
+    .requiredOption(
+      "--data <directory>",
+      "where it keeps its CA, its enrollments and its keys; made when missing",
+    )
+    .option("--host <address>", "address to listen on; 0.0.0.0 for all of IPv4, :: for all", "127.0.0.1")
+    .option("--https-port <port>", "HTTPS and MQTT over WebSockets; 0 takes any", integer(0, 65_535), 8443)
+    .option("--mqtt-port <port>", "MQTT over TLS; 0 takes any", integer(0, 65_535), 8883)
+    .option("--hostname <name...>", "names or addresses by which devices reach it, for its certificate", [])
+    .option("--hub <host...>", "hubs that devices may be assigned to, kept in the data directory", [])
+    .option("--retry-after <seconds>", "what 202 asks for; 0 answers at once", integer(0, 300), 3)
+    .addHelpText("after", help)
+    .action(run);
+}
+
+const help = `
+Examples:
+  $ mooring service run --data ./dps
+  $ mooring service run --data /srv/dps --host 0.0.0.0 --https-port 443 --hostname dps.plant.example
+
+SDKs other than Mooring know only the ports 443 and 8883; give those to let them in.`;
+
+async function run(_options: RunOptions, command: Command): Promise<void> {
+  const { json = false, ...options } = command.optsWithGlobals<RunOptions>();
+  const { startService } = await import("../service/service.ts");
+  const stopSignal = nextSignal("SIGTERM", "SIGINT");
+  const service = await startService({
+    dataDirectory: options.data,
+    host: options.host,
+    httpsPort: options.httpsPort,
+    mqttPort: options.mqttPort,
+    hostnames: options.hostname,
+    hubs: options.hub,
+    retryAfterSeconds: options.retryAfter,
+    clock: systemClock,
+    log: eventLog(json ? jsonLine : humanLine),
+  });
+  print(json ? readyLine(service) : banner(service, options.host));
+  const signal = await stopSignal;
+  await service.stop();
+  print((json ? jsonLine : humanLine)("service.stopped", { signal }));
+}
+
+function readyLine({ idScope, httpsPort, mqttPort, caFile, connectionString }: RunningService): string {
+  return jsonLine("service.ready", { idScope, httpsPort, mqttPort, caFile, connectionString });
+}
+
+const banner = (service: RunningService, host: string): string => `\
+Local provisioning service, id scope ${service.idScope}
+
+  HTTPS and MQTT over WebSockets   ${host} port ${service.httpsPort}
+  MQTT over TLS                    ${host} port ${service.mqttPort}
+  CA that devices must trust       ${service.caFile}
+  Operator's connection string     ${service.connectionStringFile}
+
+Enroll a device, in another terminal:
+  mooring enrollment create --help
+  with --service-file ${service.connectionStringFile} --ca-file ${service.caFile}
+Point the device's /etc/mooring/config.toml here:
+  [provisioning]
+  endpoint = "localhost"
+  id_scope = "${service.idScope}"
+  ca_file  = "${service.caFile}"
+  [provisioning.ports]
+  https = ${service.httpsPort}
+  mqtt = ${service.mqttPort}
+  mqtt_ws = ${service.httpsPort}
+Ctrl-C stops it. What happens is told below.`;
+
+/** Info and above; debug is for tests. */
+function eventLog(line: (event: string, fields: Fields) => string): Log {
+  const tell = (event: string, fields: Fields = {}): void => print(line(event, fields));
+  return { debug: () => {}, info: tell, warn: tell, error: tell };
+}
+
+const jsonLine = (event: string, fields: Fields): string => JSON.stringify({ event, ...printable(fields) });
+
+function humanLine(event: string, fields: Fields): string {
+  const time = new Date(systemClock.now()).toTimeString().slice(0, 8);
+  const words = Object.entries(printable(fields)).map(([name, value]) => `${name}=${value}`);
+  return [time, event.padEnd(18), ...words].join(" ");
+}
+
+/** Errors as the text of their causes; the rest as it is, without what is undefined. */
+function printable(fields: Fields): Fields {
+  const entries = Object.entries(fields).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(
+    entries.map(([name, value]) => [name, value instanceof Error ? causeText(value) : value]),
+  );
+}
+
+const print = (line: string): void => {
+  process.stdout.write(`${line}\n`);
+};
+
+/** Listens from now on, so that a signal during the start is not lost. */
+function nextSignal(...signals: NodeJS.Signals[]): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    for (const signal of signals) process.once(signal, resolve);
+  });
+}
+
+function integer(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
+  };
+}
