@@ -34,10 +34,16 @@ export function decide({ assignment, wanted, operatorAsks }: Facts): Decision {
     return provision("config-changed", `the id scope is now ${wanted.idScope}, not ${assignment.idScope}`);
   }
   if (differ(assignment.registrationId, wanted.registrationId)) {
-    return provision("config-changed", `the registration id is now ${wanted.registrationId}, not ${assignment.registrationId}`);
+    return provision(
+      "config-changed",
+      `the registration id is now ${wanted.registrationId}, not ${assignment.registrationId}`,
+    );
   }
   if (assignment.attestation !== wanted.attestation) {
-    return provision("identity-changed", `the identity is now of kind ${wanted.attestation}, not ${assignment.attestation}`);
+    return provision(
+      "identity-changed",
+      `the identity is now of kind ${wanted.attestation}, not ${assignment.attestation}`,
+    );
   }
   if (differ(assignment.publicKeySha256, wanted.publicKeySha256)) {
     return provision("identity-changed", "the identity has another public key");

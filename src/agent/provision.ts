@@ -1,0 +1,181 @@
+// One provisioning as a transaction: decide → open the identity → register → stage → prove → promote → keep the hub
+// key → publish. Until `promote` the old assignment stands untouched; after it the new one is already whole.
+
+import type { Assignment } from "../assignment/assignment.ts";
+import { inputsFingerprint } from "../assignment/assignment.ts";
+import {
+  discard,
+  type Generation,
+  goodGenerations,
+  isHubKeyPersisted,
+  loadCurrent,
+  markHubKeyPersisted,
+  prepareState,
+  promote,
+  type Staged,
+  stage,
+  verifyStaged,
+} from "../assignment/generations.ts";
+import { lockState } from "../assignment/lock.ts";
+import { type OutputResult, publishOutputs } from "../assignment/outputs.ts";
+import type { Config } from "../config/schema.ts";
+import { MooringError } from "../errors.ts";
+import type { TpmIdentity } from "../identity/tpm.ts";
+import type { Tpm } from "../tpm/tpm.ts";
+import { type Connected, registerWithService, type Tools } from "./connect.ts";
+import { decide, type Trigger } from "./decide.ts";
+import { closeIdentity, type Identity, openIdentity, wantedBy } from "./identity.ts";
+
+export interface Provisioned {
+  readonly assignment: Assignment;
+  /** Absent when the saved assignment was kept. */
+  readonly trigger?: Trigger;
+  readonly outputs: readonly OutputResult[];
+}
+
+/**
+ * Keeps a valid assignment, or registers for a new one; then publishes. One at a time per state directory.
+ * @throws MooringError; whatever assignment there was before is then still the current one
+ */
+export async function provision(
+  config: Config,
+  { operatorAsks, ...tools }: Tools & { operatorAsks: boolean },
+): Promise<Provisioned> {
+  const stateDirectory = config.state.directory;
+  prepareState(stateDirectory);
+  using _lock = lockState(stateDirectory);
+
+  const current = loadCurrent(stateDirectory, tools);
+  const decision = decide({ assignment: current?.assignment, wanted: await wantedBy(config), operatorAsks });
+  if (decision.act === "keep" && current) {
+    tools.log.debug("assignment.kept", shown(current.assignment));
+    if (needsItsHubKey(current))
+      await withTpm(config, tools, (tpm) => keepHubKey(tpm, current, stateDirectory, tools));
+    return publish(config, current, tools);
+  }
+  if (decision.act === "keep")
+    throw new MooringError("ERR_INTERNAL", "decided to keep an assignment that is not there");
+
+  tools.log.info("provisioning.started", { trigger: decision.trigger, because: decision.because });
+  const generation = await provisionAnew(config, tools);
+  tools.log.info("assignment.promoted", { ...shown(generation.assignment), trigger: decision.trigger });
+  return { ...(await publish(config, generation, tools)), trigger: decision.trigger };
+}
+
+async function provisionAnew(config: Config, tools: Tools): Promise<Generation> {
+  const stateDirectory = config.state.directory;
+  const identity = await openIdentity(config, tools);
+  try {
+    tools.log.debug("identity.opened", { source: identity.source, registrationId: identity.registrationId });
+    if (identity.source === "tpm") await refuseForeignOccupant(identity, config, stateDirectory);
+
+    const answer = await registerWithService(config, identity, tools);
+    const staged = stage(stateDirectory, contentOf(config, identity, answer, tools));
+    try {
+      await prove(staged, identity);
+    } catch (error) {
+      discard(staged);
+      throw error;
+    }
+    const generation = promote(stateDirectory, staged);
+    if (identity.source === "tpm") await keepHubKey(identity.tpm, generation, stateDirectory, tools);
+    return generation;
+  } finally {
+    await closeIdentity(identity);
+  }
+}
+
+/** Better to stop before the service is asked than to hold a key that has nowhere to live. */
+async function refuseForeignOccupant(
+  { tpm }: TpmIdentity,
+  config: Config,
+  stateDirectory: string,
+): Promise<void> {
+  const handle = config.identity.tpm.hubKeyHandle;
+  await tpm.requireOwnHandle(handle, { ours: ownHubKeys(stateDirectory) });
+}
+
+function contentOf(
+  config: Config,
+  identity: Identity,
+  answer: Connected,
+  { clock }: Tools,
+): { assignment: Assignment; hubKey?: Uint8Array } {
+  const { endpoint, idScope } = config.provisioning;
+  const { registrationId, attestation, publicKeySha256 } = identity;
+  const { assignedHub, deviceId, transport, operationId, substatus, etag, payload, hubKey } = answer;
+  const assignment: Assignment = {
+    schemaVersion: 1,
+    assignedHub,
+    deviceId,
+    registrationId,
+    idScope,
+    endpoint,
+    attestation,
+    transport,
+    ...(substatus !== undefined && { substatus }),
+    assignedAt: new Date(clock.now()).toISOString(),
+    operationId,
+    ...(etag !== undefined && { etag }),
+    ...(payload !== undefined && { payload }),
+    ...(hubKey &&
+      identity.source === "tpm" && {
+        hubKey: {
+          handle: config.identity.tpm.hubKeyHandle,
+          name: identity.tpm.nameOf(hubKey.wrapped).toString("hex"),
+        },
+      }),
+    publicKeySha256,
+    inputs: inputsFingerprint({ endpoint, idScope, registrationId, publicKeySha256 }),
+  };
+  return { assignment, ...(hubKey && { hubKey: hubKey.wrapped }) };
+}
+
+/** What was written can be read again, and the hub key in it works in this TPM. */
+async function prove(staged: Staged, identity: Identity): Promise<void> {
+  verifyStaged(staged);
+  if (identity.source !== "tpm" || !staged.hubKey) return;
+  await identity.tpm.sign(staged.hubKey, new TextEncoder().encode(staged.assignment.inputs));
+}
+
+/** The wrapped key of the current generation goes to its persistent handle; only now does the old key leave. */
+async function keepHubKey(
+  tpm: Tpm,
+  generation: Generation,
+  stateDirectory: string,
+  { log }: Tools,
+): Promise<void> {
+  const { hubKey } = generation.assignment;
+  if (!hubKey || !generation.hubKey) return;
+  await tpm.persist(generation.hubKey, hubKey.handle, { ours: ownHubKeys(stateDirectory) });
+  markHubKeyPersisted(generation);
+  log.debug("tpm.hub-key-persisted", { handle: `0x${hubKey.handle.toString(16)}` });
+}
+
+/** True after a cut between `promote` and `keepHubKey`. */
+const needsItsHubKey = (generation: Generation): boolean =>
+  generation.hubKey !== undefined && !isHubKeyPersisted(generation);
+
+const ownHubKeys = (stateDirectory: string): Uint8Array[] =>
+  goodGenerations(stateDirectory).flatMap(({ hubKey }) => (hubKey ? [hubKey] : []));
+
+async function withTpm(config: Config, tools: Tools, act: (tpm: Tpm) => Promise<void>): Promise<void> {
+  const identity = await openIdentity(config, tools);
+  try {
+    if (identity.source === "tpm") await act(identity.tpm);
+  } finally {
+    await closeIdentity(identity);
+  }
+}
+
+async function publish(config: Config, { assignment }: Generation, tools: Tools): Promise<Provisioned> {
+  const outputs = await publishOutputs(config.outputs, assignment, tools);
+  return { assignment, outputs };
+}
+
+const shown = ({ assignedHub, deviceId, registrationId, transport }: Assignment): Record<string, string> => ({
+  assignedHub,
+  deviceId,
+  registrationId,
+  transport,
+});

@@ -1,0 +1,64 @@
+// `mooring identity show`: who this gateway is, in the words that an enrollment needs.
+
+import type { Command } from "commander";
+import { closeIdentity, type Identity, openIdentity } from "../agent/identity.ts";
+import { loadConfig } from "../config/load.ts";
+import { type CommonOptions, commandTools, withCommonOptions } from "./options.ts";
+import { printFacts, printJson, printLine } from "./output.ts";
+
+export function addIdentityCommands(program: Command): void {
+  const identity = program.command("identity").description("who this gateway is");
+  withCommonOptions(identity.command("show"))
+    .description("print registration id and public key or certificate facts, as the enrollment needs them")
+    .addHelpText(
+      "after",
+      "\nTalks to the TPM or reads the certificate, never to the network. Creates the TPM's endorsement and\nstorage root keys at their usual handles when they are missing. Prints nothing secret.",
+    )
+    .action(async (options: CommonOptions) => {
+      const config = loadConfig(options.config);
+      const opened = await openIdentity(config, commandTools(options));
+      try {
+        const facts = await identityFacts(opened);
+        if (options.json) printJson(facts);
+        else printIdentity(facts);
+      } finally {
+        await closeIdentity(opened);
+      }
+    });
+}
+
+type IdentityFacts = Readonly<Record<string, unknown>>;
+
+async function identityFacts(identity: Identity): Promise<IdentityFacts> {
+  const { source, attestation, registrationId, publicKeySha256 } = identity;
+  const common = { source, attestation, registrationId };
+  if (identity.source === "x509") return { ...common, publicKeySha256, certificate: identity.facts };
+  if (identity.source === "symmetric-key") return common;
+  const { endorsementCertificateFacts } = await import("../identity/tpm.ts");
+  const certificate = await endorsementCertificateFacts(identity);
+  return {
+    ...common,
+    endorsementKey: identity.endorsementKey.toString("base64"),
+    endorsementKeySha256: publicKeySha256,
+    storageRootKey: identity.storageRootKey.toString("base64"),
+    endorsementCertificate: certificate ?? null,
+    tpm: await identity.tpm.describe(),
+  };
+}
+
+function printIdentity(facts: IdentityFacts): void {
+  const nested = Object.entries(facts).filter(([, value]) => typeof value === "object" && value !== null);
+  const flat = Object.entries(facts).filter(([, value]) => typeof value !== "object");
+  printFacts(Object.fromEntries(flat.map(([name, value]) => [words(name), String(value)])));
+  for (const [name, value] of nested) {
+    printLine(`\n${words(name)}`);
+    printFacts(
+      Object.fromEntries(
+        Object.entries(value as object).map(([key, fact]) => [`  ${words(key)}`, String(fact)]),
+      ),
+    );
+  }
+}
+
+/** `endorsementKey` → `endorsement key`. */
+const words = (name: string): string => name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);

@@ -1,0 +1,53 @@
+// How results and failures look: one JSON object for scripts, or lines for people; colours only on a terminal.
+
+import { asMooringError, causeText, type MooringError } from "../errors.ts";
+
+export const printJson = (value: unknown): void =>
+  void process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+
+export const printLine = (line = ""): void => void process.stdout.write(`${line}\n`);
+
+const styles = { bold: [1, 22], dim: [2, 22], red: [31, 39], green: [32, 39], yellow: [33, 39] } as const;
+
+/** Colours `text` when `stream` is a terminal and nobody objected (https://no-color.org). */
+export function paint(
+  style: keyof typeof styles,
+  text: string,
+  stream: { isTTY?: boolean } = process.stdout,
+): string {
+  if (!stream.isTTY || process.env["NO_COLOR"]) return text;
+  const [on, off] = styles[style];
+  return `\u001b[${on}m${text}\u001b[${off}m`;
+}
+
+/** Names and values in two aligned columns; absent values are left out. */
+export function printFacts(facts: Readonly<Record<string, string | number | undefined>>): void {
+  const shown = Object.entries(facts).filter(([, value]) => value !== undefined);
+  const width = Math.max(...shown.map(([name]) => name.length));
+  for (const [name, value] of shown) printLine(`${paint("dim", name.padEnd(width))}  ${value}`);
+}
+
+/** Tells what failed, why, and what to do; answers with the exit code. A bug shows its stack only when asked. */
+export function reportError(thrown: unknown, { json, verbose }: { json: boolean; verbose: boolean }): number {
+  const error = asMooringError(thrown);
+  if (json) printJson({ error: errorJson(error) });
+  const say = (line: string): void => void process.stderr.write(`${line}\n`);
+  const { serviceErrorCode, trackingId, rc, problems } = error.details;
+  say(`${paint("red", "mooring:", process.stderr)} ${error.code}: ${causeText(error)}`);
+  for (const problem of problems ?? []) say(`  - ${problem}`);
+  if (serviceErrorCode !== undefined)
+    say(`  service errorCode ${serviceErrorCode}${trackingId ? `, tracking id ${trackingId}` : ""}`);
+  if (rc !== undefined) say(`  TPM response code 0x${rc.toString(16).padStart(3, "0")}`);
+  say(`  ${paint("bold", "next:", process.stderr)} ${error.hint}`);
+  if (verbose) for (let at: unknown = error; at instanceof Error; at = at.cause) say(at.stack ?? String(at));
+  return error.exitCode;
+}
+
+export const errorJson = (error: MooringError): Record<string, unknown> => ({
+  code: error.code,
+  message: causeText(error),
+  ...error.details,
+  hint: error.hint,
+  retry: error.retry,
+  exitCode: error.exitCode,
+});

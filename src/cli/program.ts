@@ -1,0 +1,51 @@
+// The command line: what there is to say, and one place where every failure becomes a message and an exit code.
+
+import { Command, CommanderError } from "commander";
+import { version } from "../../package.json" with { type: "json" };
+import { addConfigCommands } from "./config.ts";
+import { addDemoCommand } from "./demo.ts";
+import { addEnrollmentCommands } from "./enrollment.ts";
+import { addIdentityCommands } from "./identity.ts";
+import { reportError } from "./output.ts";
+import { addProvisionCommands } from "./provision.ts";
+import { addServiceCommands } from "./service.ts";
+import { addStatusCommand } from "./status.ts";
+
+const introduction = `Gives this gateway its place in the cloud: reads who it is from a TPM 2.0 or an X.509
+certificate, registers with the Azure IoT Hub Device Provisioning Service, and keeps
+the assigned hub and device id where other programs find them.`;
+
+const firstSteps = `
+First steps:
+  mooring demo                                    see the whole thing run, on this machine alone
+  mooring config example > /etc/mooring/config.toml
+  mooring identity show                           what to enroll
+  mooring provision                               register, or keep what there is
+
+Exit codes: 0 done · 64 usage · 65 refused data · 66 nothing there · 69 unavailable · 70 bug
+            73 cannot create · 74 disk · 75 try again · 77 no permission · 78 configuration`;
+
+/** Runs one command line and answers with the exit code. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const program = new Command("mooring")
+    .description(introduction)
+    .version(version)
+    .addHelpText("after", firstSteps)
+    .helpCommand("help [command]", "explain a command")
+    .showHelpAfterError("(run it with --help to see what it takes)")
+    .exitOverride();
+  addProvisionCommands(program);
+  addStatusCommand(program);
+  addIdentityCommands(program);
+  addConfigCommands(program);
+  addEnrollmentCommands(program);
+  addServiceCommands(program);
+  addDemoCommand(program);
+  try {
+    await program.parseAsync(argv as string[]);
+    return typeof process.exitCode === "number" ? process.exitCode : 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 64;
+    return reportError(error, { json: argv.includes("--json"), verbose: argv.includes("--verbose") });
+  }
+}
