@@ -1,0 +1,195 @@
+// What the tests of the sockets share: a server credential, device certificates made by OpenSSL, a DeviceApi that
+// records what it is asked, and an MQTT client that shows every byte.
+
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { type AddressInfo, connect as connectTcp } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Duplex } from "node:stream";
+import type { Server } from "node:tls";
+import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
+import mqttPacket, { type Packet } from "mqtt-packet";
+import { openAuthority } from "../../src/service/authority.ts";
+import type { DeviceAnswer, DeviceApi, DeviceRequest } from "../../src/service/device-api.ts";
+import { systemClock } from "../../src/system/clock.ts";
+
+/** A directory for the whole test file. */
+export function temporaryDirectory(): { path: string; remove: () => void } {
+  const path = mkdtempSync(join(tmpdir(), "mooring-sockets-"));
+  return { path, remove: () => rmSync(path, { recursive: true }) };
+}
+
+export const serverCredential = (directory: string) =>
+  openAuthority(directory, { hostnames: [], clock: systemClock });
+
+/** root → intermediate → device, EC P-256, as PEM; `chain` is leaf first. */
+export function deviceCertificates(
+  directory: string,
+  commonName: string,
+): { chain: string; key: string; parts: string[] } {
+  const file = (name: string): string => join(directory, name);
+  const openssl = (...args: string[]): void => void execFileSync("openssl", args, { stdio: "pipe" });
+  const issue = (name: string, subject: string, issuer?: string): string => {
+    openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", file(`${name}.key`));
+    const signer =
+      issuer === undefined ? [] : ["-CA", file(`${issuer}.pem`), "-CAkey", file(`${issuer}.key`)];
+    const purpose = name === "device" ? "CA:FALSE" : "CA:TRUE";
+    openssl(
+      "req",
+      "-x509",
+      "-new",
+      "-key",
+      file(`${name}.key`),
+      "-subj",
+      `/CN=${subject}`,
+      "-days",
+      "2",
+      ...signer,
+      "-addext",
+      `basicConstraints=critical,${purpose}`,
+      "-out",
+      file(`${name}.pem`),
+    );
+    return readFileSync(file(`${name}.pem`), "utf8");
+  };
+  const root = issue("root", "test root");
+  const intermediate = issue("intermediate", "test intermediate", "root");
+  const device = issue("device", commonName, "intermediate");
+  return {
+    chain: device + intermediate + root,
+    parts: [device, intermediate, root],
+    key: readFileSync(file("device.key"), "utf8"),
+  };
+}
+
+/** Answers with `answer`, or whatever `reply` says; `requests` grows. */
+export function recordingDeviceApi(
+  reply: (request: DeviceRequest) => DeviceAnswer | Promise<DeviceAnswer> = () => assigning,
+): {
+  deviceApi: DeviceApi;
+  requests: DeviceRequest[];
+} {
+  const requests: DeviceRequest[] = [];
+  return {
+    requests,
+    deviceApi: {
+      handle: async (request) => {
+        requests.push(request);
+        return reply(request);
+      },
+    },
+  };
+}
+
+/** The operation of azure-sdk-for-c's tests. */
+export const assigning: DeviceAnswer = {
+  status: 202,
+  body: { operationId: "4.d0a671905ea5b2c8.42d78160-4c78-479e-8be7-61d5e55dac0d", status: "assigning" },
+  retryAfterSeconds: 3,
+  requestId: "a021814f-0cf6-4ce9-a1e9-ead7eb5118d9",
+};
+
+export async function listening(server: Server): Promise<number> {
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return (server.address() as AddressInfo).port;
+}
+
+export async function tlsConnection(
+  port: number,
+  caFile: string,
+  options: ConnectionOptions = {},
+): Promise<TLSSocket> {
+  const socket = connectTls({ host: "127.0.0.1", port, ca: readFileSync(caFile), ...options });
+  await once(socket, "secureConnect");
+  return socket;
+}
+
+export const tcpConnection = async (port: number): Promise<Duplex> => {
+  const socket = connectTcp(port, "127.0.0.1");
+  await once(socket, "connect");
+  return socket;
+};
+
+/** A client of MQTT that keeps what comes, in order, and does nothing by itself. */
+export class RawMqttClient {
+  readonly stream: Duplex;
+  readonly #arrived: Packet[] = [];
+  #wake: () => void = () => {};
+  /** Every byte that came. */
+  bytes = Buffer.alloc(0);
+  ended = false;
+
+  constructor(stream: Duplex) {
+    this.stream = stream;
+    const parser = mqttPacket.parser();
+    parser.on("packet", (packet) => this.#arrived.push({ ...packet }));
+    stream.on("data", (chunk: Buffer) => {
+      this.bytes = Buffer.concat([this.bytes, chunk]);
+      parser.parse(chunk);
+      this.#wake();
+    });
+    stream.on("error", () => {});
+    for (const end of ["end", "close"]) {
+      stream.once(end, () => {
+        this.ended = true;
+        this.#wake();
+      });
+    }
+  }
+
+  send(packet: Packet | Buffer): void {
+    this.stream.write(Buffer.isBuffer(packet) ? packet : mqttPacket.generate(packet));
+  }
+
+  /** The next packet; undefined when the server closed instead. */
+  async next(): Promise<Packet | undefined> {
+    while (this.#arrived.length === 0 && !this.ended) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    return this.#arrived.shift();
+  }
+
+  connect(fields: {
+    clientId: string;
+    username?: string;
+    password?: string;
+    keepalive?: number;
+  }): Promise<Packet | undefined> {
+    const { password, ...rest } = fields;
+    this.send({
+      cmd: "connect",
+      protocolId: "MQTT",
+      protocolVersion: 4,
+      clean: true,
+      ...rest,
+      ...(password === undefined ? {} : { password: Buffer.from(password) }),
+    });
+    return this.next();
+  }
+
+  subscribe(topic = "$dps/registrations/res/#", qos: 0 | 1 | 2 = 1): Promise<Packet | undefined> {
+    this.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic, qos }] });
+    return this.next();
+  }
+
+  publish(
+    topic: string,
+    payload: string | Buffer = "",
+    { qos = 1, messageId = 2 }: { qos?: 0 | 1 | 2; messageId?: number } = {},
+  ): void {
+    this.send({
+      cmd: "publish",
+      topic,
+      payload,
+      qos,
+      dup: false,
+      retain: false,
+      ...(qos === 0 ? {} : { messageId }),
+    });
+  }
+}
