@@ -1,10 +1,20 @@
 // What a device may ask, whatever the socket it came through: register, ask for an operation, look up its
 // registration. Every mistake of a device gets an answer; nothing is thrown for it.
 
-import { MooringError } from "../errors.ts";
+import { randomUUID } from "node:crypto";
+import type { DeviceRegistration, OperationStatus } from "../registration/wire.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
-import type { Store } from "./store.ts";
+import { type Admission, judge } from "./admission.ts";
+import { isKnownApiVersion } from "./api-versions.ts";
+import type { Evidence } from "./attestation/evidence.ts";
+import { createTpmChallenges } from "./attestation/tpm-challenge.ts";
+import { readDeviceRegistration } from "./device-request-body.ts";
+import { Refusal, refusalBody } from "./refusal.ts";
+import { register, registrationState } from "./registrar.ts";
+import { isRegistrationId } from "./registration-id.ts";
+import { newOperationId } from "./stamps.ts";
+import { keyOf, type Store } from "./store.ts";
 
 export interface DeviceRequest {
   readonly transport: "https" | "mqtt" | "mqtt-ws";
@@ -47,6 +57,148 @@ export interface DeviceApiOptions {
   readonly assigningMs?: number;
 }
 
-export function createDeviceApi(_options: DeviceApiOptions): DeviceApi {
-  throw new MooringError("ERR_INTERNAL", "the device API is not built yet");
+/** How long a finished operation can still be asked for. */
+const operationLifetimeMs = 60 * 60_000;
+
+type Outcome = Omit<DeviceAnswer, "requestId">;
+
+export function createDeviceApi(options: DeviceApiOptions): DeviceApi {
+  const { store, clock, log, retryAfterSeconds, assigningMs = 0 } = options;
+  const challenges = createTpmChallenges();
+  let prunedAt = 0;
+
+  function answer(request: DeviceRequest): Outcome {
+    const apiVersion = verifyAddress(request, store.idScope);
+    // Polls carry whatever their client likes: nothing, a space, or the registration again.
+    const body = request.operation === "operation" ? {} : readDeviceRegistration(request.body);
+    verifySameId(request, body);
+
+    const judgement = judge(evidenceOf(request, body, clock.now()), { store, challenges });
+    if (judgement.verdict === "disabled") return { status: 200, body: disabled(request) };
+    if (judgement.verdict === "challenged") {
+      log.debug("device.challenged", { registrationId: request.registrationId });
+      return { status: 401, body: judgement.challenge };
+    }
+    if (request.operation === "operation") return answerPoll(request);
+    if (request.operation === "lookup") return answerLookup(request);
+    return answerRegister(request, { admission: judgement.admission, apiVersion, payload: body.payload });
+  }
+
+  function answerRegister(
+    { registrationId, transport }: DeviceRequest,
+    facts: { admission: Admission; apiVersion: string; payload: unknown },
+  ): Outcome {
+    const now = clock.now();
+    const { admission } = facts;
+    const operationId = newOperationId(keyOf(registrationId));
+    const finished = store.transaction((): OperationStatus => {
+      const state = register(store, admission, { ...facts, registrationId, now });
+      const result = { operationId, status: state.status ?? "failed", registrationState: state };
+      store.operations.put({ operationId, registrationId, readyAt: now + assigningMs, result });
+      return result;
+    });
+    pruneOperations(now);
+
+    const { status, registrationState: state } = finished;
+    const { attestation } = admission;
+    const { assignedHub, deviceId, substatus } = state ?? {};
+    const fields = { registrationId, attestation, transport, operationId, assignedHub, deviceId, substatus };
+    if (status === "assigned") log.info("device.registered", fields);
+    else log.warn("device.failed", { ...fields, code: state?.errorCode, message: state?.errorMessage });
+
+    if (retryAfterSeconds === 0) return { status: 200, body: finished };
+    return { status: 202, body: { operationId, status: "assigning" }, retryAfterSeconds };
+  }
+
+  function answerPoll({ registrationId, operationId = "" }: DeviceRequest): Outcome {
+    const operation = store.operations.get(operationId);
+    if (!operation || keyOf(operation.registrationId) !== keyOf(registrationId)) {
+      throw new Refusal(404202, "Operation not found.", "no such operation of this registration");
+    }
+    if (clock.now() < operation.readyAt) {
+      const running = {
+        operationId,
+        status: "assigning",
+        registrationState: { registrationId, status: "assigning" },
+      };
+      return { status: 202, body: running, retryAfterSeconds: Math.max(1, retryAfterSeconds) };
+    }
+    return { status: 200, body: operation.result };
+  }
+
+  function answerLookup({ registrationId }: DeviceRequest): Outcome {
+    const registration = store.registrations.get(registrationId);
+    if (!registration) throw new Refusal(404202, "Registration not found.");
+    return { status: 200, body: registrationState(registration) };
+  }
+
+  function pruneOperations(now: number): void {
+    if (now < prunedAt + operationLifetimeMs) return;
+    prunedAt = now;
+    store.operations.prune(now - operationLifetimeMs);
+  }
+
+  return {
+    async handle(request) {
+      const requestId = randomUUID();
+      try {
+        return { ...answer(request), requestId };
+      } catch (error) {
+        const { registrationId, transport, operation } = request;
+        const fields = { registrationId, transport, operation, requestId };
+        if (error instanceof Refusal) {
+          log.warn("device.refused", { ...fields, code: error.errorCode, reason: error.reason });
+          return refusal(error, requestId, clock.now());
+        }
+        log.error("device.error", { ...fields, error });
+        return refusal(new Refusal(500000, "Internal server error."), requestId, clock.now());
+      }
+    },
+  };
 }
+
+const refusal = (error: Refusal, requestId: string, now: number): DeviceAnswer => ({
+  status: error.status,
+  body: refusalBody(error, { requestId, now }),
+  requestId,
+});
+
+/** The api-version, if everything in the address can be meant. */
+function verifyAddress({ apiVersion, idScope, registrationId }: DeviceRequest, ours: string): string {
+  if (!isKnownApiVersion(apiVersion)) {
+    throw new Refusal(400000, apiVersion ? "api-version: not supported" : "api-version: missing");
+  }
+  if (idScope.toLowerCase() !== ours.toLowerCase()) {
+    throw new Refusal(404000, "ID scope not found.", "another id scope");
+  }
+  if (!isRegistrationId(registrationId)) {
+    throw new Refusal(
+      400000,
+      "registrationId: 1 to 128 of A-Z a-z 0-9 - . _ : and a letter, a digit or - at the end",
+    );
+  }
+  return apiVersion;
+}
+
+function verifySameId(request: DeviceRequest, body: DeviceRegistration): void {
+  if (body.registrationId !== undefined && keyOf(body.registrationId) !== keyOf(request.registrationId)) {
+    throw new Refusal(400000, "registrationId: the body names another one than the address");
+  }
+}
+
+const evidenceOf = (request: DeviceRequest, body: DeviceRegistration, now: number): Evidence => ({
+  transport: request.transport,
+  idScope: request.idScope,
+  registrationId: request.registrationId,
+  ...(request.authorization && { authorization: request.authorization }),
+  certificates: request.certificates,
+  ...(body.tpm && { tpm: body.tpm }),
+  now,
+});
+
+/** Azure's answer has no operation to ask for. */
+const disabled = ({ registrationId }: DeviceRequest): OperationStatus => ({
+  operationId: "",
+  status: "disabled",
+  registrationState: { registrationId, status: "disabled" },
+});

@@ -106,7 +106,13 @@ export interface Registration {
 
 /** How a hub recognises a device. Keys are base64, thumbprints SHA-256 in upper-case hex. */
 export type DeviceAuthentication =
-  | { readonly type: "sas"; readonly primaryKey: string; readonly secondaryKey: string }
+  | {
+      readonly type: "sas";
+      readonly primaryKey: string;
+      readonly secondaryKey: string;
+      /** Hex name of the endorsement key of the one TPM that may be given the key. */
+      readonly sealedTo?: string;
+    }
   | { readonly type: "selfSigned"; readonly primaryThumbprint: string; readonly secondaryThumbprint?: string }
   | { readonly type: "certificateAuthority" };
 

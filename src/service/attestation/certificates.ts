@@ -1,0 +1,40 @@
+// Certificates as the service API takes and shows them.
+
+import { createHash, X509Certificate } from "node:crypto";
+import type { CertificateInfo } from "../records.ts";
+
+/** From PEM, base64 of PEM, or base64 of DER: clients send all three. Undefined when it is none of them. */
+export function readCertificate(text: string): X509Certificate | undefined {
+  try {
+    if (text.includes("-----BEGIN CERTIFICATE-----")) return new X509Certificate(text);
+    return new X509Certificate(Buffer.from(text, "base64"));
+  } catch {
+    return undefined;
+  }
+}
+
+/** The subject's CN; undefined when there is none, or more than one. */
+export function commonName(certificate: X509Certificate): string | undefined {
+  const { CN } = certificate.toLegacyObject().subject as { CN?: string | string[] };
+  return typeof CN === "string" ? CN : undefined;
+}
+
+/** Upper-case hex without colons. */
+export const sha256Thumbprint = (certificate: X509Certificate): string =>
+  createHash("sha256").update(certificate.raw).digest("hex").toUpperCase();
+
+export const describeCertificate = (certificate: X509Certificate): CertificateInfo => ({
+  subjectName: oneLine(certificate.subject),
+  sha1Thumbprint: certificate.fingerprint.replaceAll(":", ""),
+  sha256Thumbprint: sha256Thumbprint(certificate),
+  issuerName: oneLine(certificate.issuer),
+  notBeforeUtc: seconds(certificate.validFromDate),
+  notAfterUtc: seconds(certificate.validToDate),
+  serialNumber: certificate.serialNumber,
+  version: 3,
+});
+
+/** Most specific part first, as Windows and so Azure write it. */
+const oneLine = (name: string): string => name.split("\n").toReversed().join(", ");
+
+const seconds = (date: Date): string => date.toISOString().replace(/\.\d+Z$/, "Z");

@@ -1,0 +1,48 @@
+// The JSON that a device sends to register, read strictly where it matters and kindly where clients differ.
+
+import * as v from "valibot";
+import type { DeviceRegistration } from "../registration/wire.ts";
+import { Refusal } from "./refusal.ts";
+
+/** The limit of DPS for one message. */
+export const longestMessage = 96 * 1024;
+
+const schema = v.object({
+  registrationId: v.nullish(v.string()),
+  tpm: v.nullish(v.object({ endorsementKey: v.string(), storageRootKey: v.nullish(v.string()) })),
+  payload: v.optional(v.unknown()),
+  csr: v.nullish(v.string()),
+});
+
+/** An empty or blank body is an empty registration. Throws a 400000 that names what is wrong. */
+export function readDeviceRegistration(body: Uint8Array): DeviceRegistration {
+  if (body.byteLength > longestMessage) {
+    throw new Refusal(400000, `The message is larger than ${longestMessage} bytes.`);
+  }
+  const result = v.safeParse(schema, parseJson(body));
+  if (!result.success) {
+    const [issue] = result.issues;
+    throw new Refusal(400000, `${v.getDotPath(issue) ?? "body"}: ${issue.message}`);
+  }
+  const { registrationId, tpm, payload, csr } = result.output;
+  if (csr) throw new Refusal(400000, "csr: this service issues no certificates");
+  return {
+    ...(registrationId && { registrationId }),
+    ...(tpm && {
+      tpm: {
+        endorsementKey: tpm.endorsementKey,
+        ...(tpm.storageRootKey && { storageRootKey: tpm.storageRootKey }),
+      },
+    }),
+    ...(payload !== null && payload !== undefined && { payload }),
+  };
+}
+
+function parseJson(body: Uint8Array): unknown {
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(body).trim();
+    return text === "" ? {} : JSON.parse(text);
+  } catch {
+    throw new Refusal(400000, "The body is not valid JSON.");
+  }
+}

@@ -1,0 +1,82 @@
+// Finding, creating, changing and deleting one enrollment.
+
+import type { EnrollmentKind } from "./enrollment-kind.ts";
+import type { EnrollmentGroup, IndividualEnrollment } from "./records.ts";
+import { Refusal } from "./refusal.ts";
+import { isRegistrationId } from "./registration-id.ts";
+import type { Store } from "./store.ts";
+
+export type AnyEnrollment = IndividualEnrollment | EnrollmentGroup;
+
+export interface WriteContext {
+  readonly store: Store;
+  readonly apiVersion: string;
+  /** ms since 1970. */
+  readonly now: number;
+}
+
+/** Groups of one attestation type (DPS limits). */
+const mostGroups = 100;
+
+export function findEnrollment<Row extends AnyEnrollment>(
+  kind: EnrollmentKind<Row>,
+  store: Store,
+  id: string,
+): Row {
+  const row = kind.table(store).get(id);
+  if (!row) throw new Refusal(404201, `Enrollment not found: ${kind.idMember} ${JSON.stringify(id)}.`);
+  return row;
+}
+
+/** Creates or replaces. `ifMatch` is the header: absent, `*`, or an etag with or without its quotes. */
+export function putEnrollment<Row extends AnyEnrollment>(
+  kind: EnrollmentKind<Row>,
+  { id, body, ifMatch }: { id: string; body: unknown; ifMatch?: string | undefined },
+  { store, apiVersion, now }: WriteContext,
+): Row {
+  if (!isRegistrationId(id)) {
+    throw new Refusal(
+      400000,
+      `${kind.idMember}: 1 to 128 of A-Z a-z 0-9 - . _ : and a letter, a digit or - at the end`,
+    );
+  }
+  return store.transaction(() => {
+    const before = kind.table(store).get(id);
+    verifyMatch(before, ifMatch);
+    const row = kind.read(body, { id, before, apiVersion, now });
+    if (!before && "enrollmentGroupId" in row) verifyRoom(store, row);
+    kind.table(store).put(row);
+    return row;
+  });
+}
+
+/** The registration of an individual enrollment goes with it; those of a group stay (DPS, manage enrollments). */
+export function deleteEnrollment<Row extends AnyEnrollment>(
+  kind: EnrollmentKind<Row>,
+  { id, ifMatch }: { id: string; ifMatch?: string | undefined },
+  { store }: WriteContext,
+): void {
+  store.transaction(() => {
+    verifyMatch(findEnrollment(kind, store, id), ifMatch);
+    kind.table(store).delete(id);
+    if (kind.idMember === "registrationId") store.registrations.delete(id);
+  });
+}
+
+/** Throws 412 when the caller has seen another version, or one that is gone. */
+export function verifyMatch(before: { etag: string } | undefined, ifMatch: string | undefined): void {
+  if (ifMatch === undefined) return;
+  const matches = before && (ifMatch.trim() === "*" || bareEtag(ifMatch) === bareEtag(before.etag));
+  if (!matches)
+    throw new Refusal(412000, "Precondition failed: the etag is not that of the present version.");
+}
+
+/** Etags travel with one, two or no levels of quotes. */
+const bareEtag = (etag: string): string => etag.trim().replace(/^W\//, "").replaceAll(/\\?"/g, "");
+
+function verifyRoom(store: Store, group: EnrollmentGroup): void {
+  const { type } = group.attestation;
+  const present = store.enrollmentGroups.all().filter(({ attestation }) => attestation.type === type).length;
+  if (present >= mostGroups)
+    throw new Refusal(409000, `Quota exceeded: ${mostGroups} groups of type ${type}.`);
+}

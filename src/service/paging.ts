@@ -1,0 +1,55 @@
+// Queries of the service API: the little SQL that is understood, and results in pages.
+
+import { Refusal } from "./refusal.ts";
+import type { Page } from "./store.ts";
+
+const defaultItems = 100;
+const mostItems = 1000;
+
+/** What the headers and the body of a query ask for. */
+export interface Query extends Page {
+  readonly limit: number;
+}
+
+/** `*`, `SELECT *` and `SELECT * FROM …` are understood: everything, that is. Throws a 400000 for anything else. */
+export function verifyQuery(body: unknown, from: string): void {
+  const query = (body as { query?: unknown } | undefined)?.query;
+  if (query === undefined || query === null) return;
+  const everything = new RegExp(`^\\s*(select\\s+)?\\*(\\s+from\\s+${from})?\\s*;?\\s*$`, "i");
+  if (typeof query !== "string" || !everything.test(query)) {
+    throw new Refusal(400000, `query: only "SELECT * FROM ${from}" is supported`);
+  }
+}
+
+/** From `x-ms-max-item-count` and `x-ms-continuation`. */
+export function readPage(headers: NodeJS.Dict<string | string[]>): Query {
+  const count = headers["x-ms-max-item-count"] || String(defaultItems);
+  const limit = Number(count);
+  if (!Number.isInteger(limit) || limit < 1)
+    throw new Refusal(400000, "x-ms-max-item-count: not a positive number");
+  const continuation = headers["x-ms-continuation"];
+  if (!continuation) return { limit: Math.min(limit, mostItems) };
+  return { limit: Math.min(limit, mostItems), after: readContinuation(String(continuation)) };
+}
+
+/** One row more than asked for tells whether there is another page. */
+export function cutPage<Row>(
+  { after, limit }: Query,
+  fetch: (page: Page) => Row[],
+  idOf: (row: Row) => string,
+): { rows: Row[]; continuation?: string } {
+  const rows = fetch({ limit: limit + 1, ...(after !== undefined && { after }) });
+  if (rows.length <= limit) return { rows };
+  const kept = rows.slice(0, limit);
+  return { rows: kept, continuation: continueAfter(idOf(kept[limit - 1] as Row)) };
+}
+
+const mark = "1:";
+const continueAfter = (id: string): string => Buffer.from(mark + id).toString("base64url");
+
+function readContinuation(token: string): string {
+  const text = Buffer.from(token, "base64url").toString();
+  if (!text.startsWith(mark))
+    throw new Refusal(400000, "x-ms-continuation: not from an answer of this service");
+  return text.slice(mark.length);
+}

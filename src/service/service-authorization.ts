@@ -1,0 +1,48 @@
+// Who may use the service API: the holder of a shared access policy's key, for what the policy permits, and for the
+// part of the API that the token names.
+
+import { decodeLeniently } from "../registration/wire.ts";
+import { hasExpired, parseSasToken, signedWith } from "./attestation/sas-token.ts";
+import type { Permission, Policy } from "./records.ts";
+import { Refusal } from "./refusal.ts";
+
+export interface ServiceCall {
+  readonly authorization: string | undefined;
+  /** `Host` header, with or without port. */
+  readonly host: string | undefined;
+  /** As in the request line, without the query. */
+  readonly path: string;
+  /** ms since 1970. */
+  readonly now: number;
+}
+
+const unauthorized = (reason: string): Refusal => new Refusal(401002, "Unauthorized", reason);
+
+/** The policy under which the call is made. Throws 401002, or 403000 when the policy lacks the permission. */
+export function authorize(call: ServiceCall, policies: readonly Policy[], needed: Permission): Policy {
+  if (!call.authorization) throw unauthorized("no SAS token");
+  const token = parseSasToken(call.authorization);
+  if (!token) throw unauthorized("the authorization is not a SAS token");
+  const policy = policies.find(({ name }) => name === token.keyName);
+  if (!policy) throw unauthorized("the SAS token names no policy of this service");
+  if (!signedWith(token, Buffer.from(policy.key, "base64")))
+    throw unauthorized("the SAS token was made with another key");
+  if (hasExpired(token, call.now)) throw unauthorized("the SAS token has run out");
+  if (!covers(token.resource, call)) throw unauthorized(`the SAS token is for ${token.resource}`);
+  if (!policy.permissions.includes(needed)) {
+    throw new Refusal(403000, `Forbidden: policy ${policy.name} lacks the permission ${needed}.`);
+  }
+  return policy;
+}
+
+/** `sr` is a host and, maybe, the first segments of a path; a port may be named on either side. */
+function covers(resource: string, { host = "", path }: ServiceCall): boolean {
+  const [tokenHost = "", ...tokenPath] = resource.toLowerCase().split("/").filter(Boolean);
+  const asked = path.toLowerCase().split("/").filter(Boolean).map(decodeLeniently);
+  return (
+    withoutPort(tokenHost) === withoutPort(host.toLowerCase()) &&
+    tokenPath.every((segment, at) => segment === asked[at])
+  );
+}
+
+const withoutPort = (host: string): string => host.replace(/:\d+$/, "");
