@@ -1,0 +1,107 @@
+/* The life of a context: made, opened, closed. No other file touches the connection itself. */
+#include <stdlib.h>
+#include <tss2/tss2_tctildr.h>
+
+#include "internal.h"
+
+static TSS2_RC set_auth(ESYS_CONTEXT *esys, ESYS_TR hierarchy, const uint8_t *auth, uint32_t size)
+{
+    TPM2B_AUTH value = { 0 };
+    TSS2_RC rc;
+
+    if (size > sizeof(value.buffer) || (auth == NULL && size > 0))
+        return MOORING_TPM_RC_ARGUMENT;
+    value.size = (UINT16)size;
+    if (size > 0)
+        memcpy(value.buffer, auth, size);
+    rc = Esys_TR_SetAuth(esys, hierarchy, &value);
+    explicit_bzero(&value, sizeof(value));
+    return rc;
+}
+
+/* ESYS frees its copy as it is; zeros of full length overwrite it first. */
+static void cleanse_auth(ESYS_CONTEXT *esys, ESYS_TR hierarchy)
+{
+    const TPM2B_AUTH zeros = { .size = sizeof(zeros.buffer) };
+
+    (void)Esys_TR_SetAuth(esys, hierarchy, &zeros);
+}
+
+mooring_tpm *mooring_tpm_new(void)
+{
+    mooring_tpm *tpm = calloc(1, sizeof(*tpm));
+
+    if (tpm == NULL)
+        return NULL;
+    tpm->session = ESYS_TR_NONE;
+    tpm->endorsement_key = (struct root_key){
+        .handle = MOORING_TPM_ENDORSEMENT_KEY_HANDLE, .hierarchy = ESYS_TR_RH_ENDORSEMENT, .object = ESYS_TR_NONE
+    };
+    tpm->storage_root_key = (struct root_key){
+        .handle = MOORING_TPM_STORAGE_ROOT_KEY_HANDLE, .hierarchy = ESYS_TR_RH_OWNER, .object = ESYS_TR_NONE
+    };
+    return tpm;
+}
+
+static void disconnect(mooring_tpm *tpm)
+{
+    if (tpm->esys != NULL) {
+        mooring_flush(tpm, &tpm->session);
+        cleanse_auth(tpm->esys, ESYS_TR_RH_OWNER);
+        cleanse_auth(tpm->esys, ESYS_TR_RH_ENDORSEMENT);
+        Esys_Finalize(&tpm->esys);
+    }
+    if (tpm->tcti != NULL)
+        Tss2_TctiLdr_Finalize(&tpm->tcti);
+}
+
+TSS2_RC mooring_tpm_open(mooring_tpm *tpm, const char *tcti, const uint8_t *owner_auth, uint32_t owner_auth_size,
+                         const uint8_t *endorsement_auth, uint32_t endorsement_auth_size)
+{
+    TSS2_RC rc;
+
+    if (tpm == NULL || tpm->esys != NULL || tcti == NULL)
+        return MOORING_TPM_RC_ARGUMENT;
+    rc = Tss2_TctiLdr_Initialize(tcti, &tpm->tcti);
+    if (rc == TSS2_RC_SUCCESS)
+        rc = Esys_Initialize(&tpm->esys, tpm->tcti, NULL);
+    if (rc == TSS2_RC_SUCCESS)
+        rc = set_auth(tpm->esys, ESYS_TR_RH_OWNER, owner_auth, owner_auth_size);
+    if (rc == TSS2_RC_SUCCESS)
+        rc = set_auth(tpm->esys, ESYS_TR_RH_ENDORSEMENT, endorsement_auth, endorsement_auth_size);
+    if (rc != TSS2_RC_SUCCESS)
+        disconnect(tpm);
+    return rc;
+}
+
+void mooring_tpm_close(mooring_tpm *tpm)
+{
+    if (tpm == NULL)
+        return;
+    disconnect(tpm);
+    explicit_bzero(tpm, sizeof(*tpm));
+    free(tpm);
+}
+
+TSS2_RC mooring_begin(const mooring_tpm *tpm)
+{
+    return tpm != NULL && tpm->esys != NULL ? TSS2_RC_SUCCESS : MOORING_TPM_RC_ARGUMENT;
+}
+
+/* A session that was part of a failure may be the cause of it (a TPM reset loses sessions): the next call starts anew. */
+TSS2_RC mooring_end(mooring_tpm *tpm, TSS2_RC rc)
+{
+    if (rc != TSS2_RC_SUCCESS && tpm != NULL && tpm->esys != NULL)
+        mooring_flush(tpm, &tpm->session);
+    return rc;
+}
+
+/* Gives up a transient object or session, whatever the TPM says to it. */
+void mooring_flush(mooring_tpm *tpm, ESYS_TR *object)
+{
+    if (*object == ESYS_TR_NONE)
+        return;
+    if (Esys_FlushContext(tpm->esys, *object) != TSS2_RC_SUCCESS)
+        (void)Esys_TR_Close(tpm->esys, object);
+    *object = ESYS_TR_NONE;
+}

@@ -1,0 +1,171 @@
+// The TPM as an identity: its endorsement key says who this device is, its storage root key where keys for it go.
+
+import { createHash, createPublicKey, X509Certificate } from "node:crypto";
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { MooringError } from "../errors.ts";
+import type { Log } from "../system/log.ts";
+import { Secret } from "../system/secret.ts";
+import { deviceNode } from "../tpm/device-node.ts";
+import { openTpm, type Tpm } from "../tpm/tpm.ts";
+
+export interface TpmSettings {
+  readonly tcti: string;
+  /** `unique` of the EK and SRK templates when they have to be created. */
+  readonly template?: "zeros" | "empty";
+  /** Files with the authorization values of the hierarchies; one trailing line end is not part of them. */
+  readonly ownerAuthFile?: string;
+  readonly endorsementAuthFile?: string;
+}
+
+export interface TpmIdentity {
+  readonly source: "tpm";
+  readonly attestation: "tpm";
+  readonly registrationId: string;
+  /** Hex SHA-256 of the EK's TPM2B_PUBLIC: what the registration id is derived from. */
+  readonly publicKeySha256: string;
+  /** TPM2B_PUBLIC, 316 bytes. */
+  readonly endorsementKey: Buffer;
+  /** TPM2B_PUBLIC, 284 bytes. */
+  readonly storageRootKey: Buffer;
+  /** Open; the identity's owner closes it. */
+  readonly tpm: Tpm;
+}
+
+/** Whether a TPM can be expected behind a TCTI: the device node exists, or something other than a node is named. */
+export function tpmIsThere(tcti: string): boolean {
+  const path = deviceNode(tcti);
+  return path === undefined || existsSync(path);
+}
+
+/**
+ * Opens the TPM and reads its EK and SRK, which are created when missing. Throws ERR_IDENTITY_UNREADABLE for an
+ * authorization file, and what `openTpm` and `Tpm` throw.
+ */
+export async function openTpmIdentity(
+  options: TpmSettings & { readonly registrationId?: string; readonly log: Log },
+): Promise<TpmIdentity> {
+  const { tcti, log } = options;
+  const ownerAuth = await readAuth(options.ownerAuthFile);
+  const endorsementAuth = await readAuth(options.endorsementAuthFile);
+  const tpm = await openTpm({
+    tcti,
+    ownerAuth,
+    endorsementAuth,
+    uniqueForm: options.template ?? "zeros",
+    log,
+  });
+  try {
+    // The storage root key first: when both are missing, the session that creates the second is salted to it.
+    const storageRootKey = await tpm.storageRootKey();
+    const endorsementKey = await tpm.endorsementKey();
+    return {
+      source: "tpm",
+      attestation: "tpm",
+      registrationId: options.registrationId ?? tpmRegistrationId(endorsementKey),
+      publicKeySha256: createHash("sha256").update(endorsementKey).digest("hex"),
+      endorsementKey,
+      storageRootKey,
+      tpm,
+    };
+  } catch (error) {
+    await tpm.close();
+    throw error;
+  } finally {
+    ownerAuth?.wipe();
+    endorsementAuth?.wipe();
+  }
+}
+
+async function readAuth(file: string | undefined): Promise<Secret | undefined> {
+  if (file === undefined) return undefined;
+  try {
+    const content = await readFile(file);
+    const lineEnd = content.at(-1) === 0x0a ? (content.at(-2) === 0x0d ? 2 : 1) : 0;
+    return new Secret(content.subarray(0, content.length - lineEnd));
+  } catch (cause) {
+    throw new MooringError("ERR_IDENTITY_UNREADABLE", `cannot read the authorization value in ${file}`, {
+      cause,
+      path: file,
+    });
+  }
+}
+
+/** The registration id that Azure's tools give to a TPM: lower-case base32 of SHA-256 of the EK's TPM2B_PUBLIC. */
+export function tpmRegistrationId(endorsementKey: Uint8Array): string {
+  return base32(createHash("sha256").update(endorsementKey).digest());
+}
+
+/** RFC 4648, section 6, in lower case and without padding. */
+function base32(bytes: Buffer): string {
+  const alphabet = "abcdefghijklmnopqrstuvwxyz234567";
+  let text = "";
+  let bits = 0;
+  let value = 0;
+  for (const byte of bytes) {
+    value = (value << 8) | byte;
+    bits += 8;
+    while (bits >= 5) {
+      bits -= 5;
+      text += alphabet[(value >>> bits) & 31];
+    }
+    value &= (1 << bits) - 1;
+  }
+  return bits > 0 ? text + alphabet[(value << (5 - bits)) & 31] : text;
+}
+
+/** What the manufacturer's certificate of the EK says; times are ISO 8601, UTC. */
+export interface EndorsementCertificateFacts {
+  readonly issuer: string;
+  readonly serialNumber: string;
+  readonly notBefore: string;
+  readonly notAfter: string;
+  readonly sha256Thumbprint: string;
+  /** Whether it certifies the EK in use: not so when EK and certificate come from different templates. */
+  readonly isOfEndorsementKey: boolean;
+}
+
+/**
+ * Reads the EK certificate from the TPM: for `identity show`, not needed to provision. Undefined when there is none.
+ * Throws ERR_IDENTITY_INVALID when the TPM carries something else in its place.
+ */
+export async function endorsementCertificateFacts(
+  { tpm, endorsementKey }: Pick<TpmIdentity, "tpm" | "endorsementKey">,
+  { log }: { log: Log },
+): Promise<EndorsementCertificateFacts | undefined> {
+  const der = await tpm.endorsementCertificate();
+  if (!der) return undefined;
+  const certificate = parseCertificate(der);
+  const isOfEndorsementKey = sameKey(certificate, endorsementKey);
+  if (!isOfEndorsementKey)
+    log.warn("identity.endorsement-certificate-mismatch", { issuer: certificate.issuer });
+  return {
+    issuer: certificate.issuer.replaceAll("\n", ", "),
+    serialNumber: certificate.serialNumber,
+    notBefore: certificate.validFromDate.toISOString(),
+    notAfter: certificate.validToDate.toISOString(),
+    sha256Thumbprint: certificate.fingerprint256.replaceAll(":", ""),
+    isOfEndorsementKey,
+  };
+}
+
+function parseCertificate(der: Buffer): X509Certificate {
+  try {
+    return new X509Certificate(der);
+  } catch (cause) {
+    throw new MooringError("ERR_IDENTITY_INVALID", "NV index 0x1c00002 of the TPM holds no certificate", {
+      cause,
+    });
+  }
+}
+
+/** A TPM2B_PUBLIC of an RSA key ends with its modulus; its exponent is 65537 when the field says 0. */
+function sameKey(certificate: X509Certificate, endorsementKey: Buffer): boolean {
+  const modulus = endorsementKey.subarray(-256).toString("base64url");
+  const key = createPublicKey({ key: { kty: "RSA", n: modulus, e: "AQAB" }, format: "jwk" });
+  try {
+    return certificate.publicKey.equals(key);
+  } catch {
+    return false; // some manufacturers certify RSAES-OAEP keys, which OpenSSL does not read as RSA keys
+  }
+}

@@ -1,0 +1,140 @@
+// A software TPM of the test's own: on Unix sockets in a temporary directory, ready when this resolves, stopped by
+// its pid. A machine without swtpm fails the test; nothing is skipped.
+
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+
+export interface Swtpm extends AsyncDisposable {
+  /** For us. */
+  readonly tcti: string;
+  /** For tpm2-tools, which must not run while we hold a connection: swtpm serves one at a time. */
+  readonly env: NodeJS.ProcessEnv;
+  /** Socket of the command channel; `${socket}.ctrl` is the control channel. */
+  readonly socket: string;
+  readonly directory: string;
+  /** Runs a tpm2-tools program in the directory and resolves to its standard output. */
+  tool(program: string, ...args: readonly string[]): Promise<string>;
+  /** Kills it with SIGKILL, as a power cut would; what is in its NV stays. */
+  kill(): Promise<void>;
+  /** Starts it again after `kill`: a reset of the TPM. */
+  restart(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** `endorsementCertificate`: has swtpm_setup create EK certificates, signed by a CA of its own, before the start. */
+export async function startSwtpm(options: { endorsementCertificate?: boolean } = {}): Promise<Swtpm> {
+  const directory = await mkdtemp(join(tmpdir(), "mooring-swtpm-"));
+  const socket = join(directory, "tpm.sock");
+  if (options.endorsementCertificate) await setUp(directory);
+  let process = await launch(directory, socket);
+
+  const tcti = `swtpm:path=${socket}`;
+  const env = { ...globalThis.process.env, TPM2TOOLS_TCTI: tcti, TSS2_LOG: "all+none" };
+  const kill = (): Promise<void> => end(process, "SIGKILL");
+  const stop = async (): Promise<void> => {
+    await end(process, "SIGTERM");
+    await rm(directory, { recursive: true, force: true });
+  };
+  return {
+    tcti,
+    env,
+    socket,
+    directory,
+    tool: async (program, ...args) => (await run(program, [...args], { env, cwd: directory })).stdout,
+    kill,
+    restart: async () => {
+      process = await launch(directory, socket);
+    },
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+async function launch(directory: string, socket: string): Promise<ChildProcess> {
+  await rm(socket, { force: true });
+  await rm(`${socket}.ctrl`, { force: true });
+  const child = spawn(
+    "swtpm",
+    [
+      ...["socket", "--tpm2", "--flags", "not-need-init,startup-clear", "--tpmstate", `dir=${directory}`],
+      ...["--server", `type=unixio,path=${socket}`, "--ctrl", `type=unixio,path=${socket}.ctrl`],
+    ],
+    { stdio: ["ignore", "ignore", "pipe"] },
+  );
+  let said = "";
+  child.stderr?.on("data", (text) => {
+    said += text;
+  });
+  let failure: Error | undefined;
+  child.once("error", (error) => {
+    failure = error;
+  });
+  while (!(await accepts(`${socket}.ctrl`)) || !(await accepts(socket))) {
+    if (failure) throw new Error("swtpm does not start; is it installed?", { cause: failure });
+    if (child.exitCode !== null) throw new Error(`swtpm ended at once: ${said}`);
+    await nextTurn();
+  }
+  return child;
+}
+
+async function accepts(path: string): Promise<boolean> {
+  const probe = connect(path);
+  try {
+    await once(probe, "connect");
+    return true;
+  } catch {
+    return false;
+  } finally {
+    probe.destroy();
+  }
+}
+
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, "exit");
+  child.kill(signal);
+  await exited;
+}
+
+async function setUp(directory: string): Promise<void> {
+  const config = join(directory, "setup.conf");
+  const ca = join(directory, "ca");
+  const { mkdir, writeFile } = await import("node:fs/promises");
+  await mkdir(ca);
+  await writeFile(join(directory, "localca.options"), "");
+  await writeFile(
+    join(directory, "localca.conf"),
+    [
+      `statedir = ${ca}`,
+      `signingkey = ${ca}/signkey.pem`,
+      `issuercert = ${ca}/issuercert.pem`,
+      `certserial = ${ca}/certserial`,
+    ].join("\n"),
+  );
+  await writeFile(
+    config,
+    [
+      "create_certs_tool = /usr/bin/swtpm_localca",
+      `create_certs_tool_config = ${directory}/localca.conf`,
+      `create_certs_tool_options = ${directory}/localca.options`,
+      "active_pcr_banks = sha256",
+    ].join("\n"),
+  );
+  await run("swtpm_setup", [
+    "--tpm2",
+    "--tpmstate",
+    directory,
+    "--createek",
+    "--create-ek-cert",
+    "--config",
+    config,
+  ]);
+}
