@@ -1,6 +1,7 @@
 // What DPS answered, in the form that is kept: one JSON document with a checksum. Pure; files are generations.ts' part.
 
 import { createHash } from "node:crypto";
+import * as v from "valibot";
 
 export interface Assignment {
   readonly schemaVersion: 1;
@@ -19,6 +20,8 @@ export interface Assignment {
   readonly payload?: unknown;
   /** Where the TPM holds the hub key, and the hex Name of its public area. */
   readonly hubKey?: { readonly handle: number; readonly name: string };
+  /** Of the identity that registered, hex: lets a later start say that it was this part which changed. */
+  readonly publicKeySha256: string;
   /** inputsFingerprint() of what the registration was made with. */
   readonly inputs: string;
 }
@@ -37,4 +40,65 @@ export function inputsFingerprint(inputs: Inputs): string {
   const { endpoint, idScope, registrationId, publicKeySha256 } = inputs;
   const words = [endpoint, idScope, registrationId, publicKeySha256].map((word) => word.toLowerCase());
   return createHash("sha256").update(JSON.stringify(words)).digest("hex");
+}
+
+/** What a stored assignment turned out to be. A newer version's is left alone: an image may have been rolled back. */
+export type Reading =
+  | { readonly state: "good"; readonly assignment: Assignment }
+  | { readonly state: "newer"; readonly schemaVersion: number }
+  | { readonly state: "damaged"; readonly why: string };
+
+const text = v.pipe(v.string(), v.nonEmpty());
+const storedAssignment = v.strictObject({
+  schemaVersion: v.literal(1),
+  assignedHub: text,
+  deviceId: text,
+  registrationId: text,
+  idScope: text,
+  endpoint: text,
+  attestation: v.picklist(["tpm", "x509", "symmetricKey"]),
+  transport: v.picklist(["https", "mqtt", "mqtt-ws"]),
+  substatus: v.exactOptional(v.string()),
+  assignedAt: text,
+  operationId: v.exactOptional(v.string()),
+  etag: v.exactOptional(v.string()),
+  payload: v.exactOptional(v.unknown()),
+  hubKey: v.exactOptional(v.strictObject({ handle: v.number(), name: text })),
+  publicKeySha256: text,
+  inputs: text,
+});
+
+/** assignment.json: the fields, and a checksum over them and the hub key that lies beside them. */
+export function encodeAssignment(assignment: Assignment, hubKey?: Uint8Array): string {
+  return `${JSON.stringify({ ...assignment, checksum: checksum(assignment, hubKey) }, null, 2)}\n`;
+}
+
+export function decodeAssignment(content: string, hubKey?: Uint8Array): Reading {
+  try {
+    const stored: unknown = JSON.parse(content);
+    const { checksum: expected, ...rest } = v.parse(v.looseObject({}), stored);
+    const version = rest["schemaVersion"];
+    if (typeof version === "number" && version > 1) return { state: "newer", schemaVersion: version };
+    if (expected !== checksum(rest, hubKey)) return { state: "damaged", why: "its checksum does not match" };
+    return { state: "good", assignment: v.parse(storedAssignment, rest) };
+  } catch (error) {
+    return { state: "damaged", why: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/** Hex SHA-256 over the canonical JSON, followed by the hub key's bytes. */
+function checksum(fields: object, hubKey: Uint8Array | undefined): string {
+  const hash = createHash("sha256").update(canonical(fields));
+  if (hubKey) hash.update(hubKey);
+  return hash.digest("hex");
+}
+
+/** JSON without white space and with sorted keys: the same for equal values, however they were written. */
+function canonical(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
+  const members = Object.entries(value)
+    .filter(([, member]) => member !== undefined)
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+  return `{${members.map(([key, member]) => `${JSON.stringify(key)}:${canonical(member)}`).join(",")}}`;
 }

@@ -1,36 +1,139 @@
+// The assignment on disk, in generations: a new one is staged beside the current one, verified by reading it back,
+// and promoted by one atomic flip of the link `current`. All that Mooring keeps goes through this door.
+
+import * as fs from "node:fs";
+import { dirname, join } from "node:path";
+import { MooringError } from "../errors.ts";
 import type { Log } from "../system/log.ts";
-import type { Assignment } from "./assignment.ts";
+import { type Assignment, encodeAssignment } from "./assignment.ts";
+import { syncDirectory, writeAtomic } from "./atomic-file.ts";
+import {
+  directoryOf,
+  generationsIn,
+  linkCurrent,
+  linkedNumber,
+  makeDirectory,
+  nameOf,
+  numbersIn,
+  onDisk,
+} from "./layout.ts";
+import { newestGood, repair } from "./recovery.ts";
+import { type Generation, readFiles, readGeneration, type Staged } from "./stored.ts";
 
-export interface Generation {
-  readonly number: number;
-  readonly directory: string;
-  readonly assignment: Assignment;
-  /** TPM-wrapped hub key, useless elsewhere. */
-  readonly hubKey?: Buffer;
+export type { Generation, Staged } from "./stored.ts";
+
+/** Creates the state directory (0750) and its parts where they are missing. Throws ERR_STATE_DIRECTORY, ERR_STATE_FULL. */
+export function prepareState(stateDirectory: string): void {
+  onDisk("create", stateDirectory, () => {
+    fs.mkdirSync(dirname(stateDirectory), { recursive: true });
+    makeDirectory(stateDirectory, 0o750);
+    makeDirectory(generationsIn(stateDirectory), 0o700);
+  });
 }
 
-/** A generation written to disk that is not current yet. */
-export interface Staged {
-  readonly directory: string;
-  readonly assignment: Assignment;
-  readonly hubKey?: Buffer;
-}
-
-/** Creates the state directory when it is missing. Throws ERR_STATE_DIRECTORY, ERR_STATE_FULL. */
-export declare function prepareState(stateDirectory: string): void;
 /**
- * The current generation, or the newest good one before it when the current one is damaged (which is then set aside
- * in `quarantine/`, with an event). Undefined when nothing was ever promoted. Throws ERR_STATE_DIRECTORY when the
- * directory cannot be read, ERR_STATE_CORRUPT when generations are there and none is good.
+ * The current generation, or the newest good one before it. Undefined when there is none, or none any more: what was
+ * damaged is then in `quarantine/`, and the log says so. Repairs need the lock; while another process holds it, or
+ * the disk is read-only, they wait. Throws ERR_STATE_DIRECTORY when the state cannot be read, ERR_STATE_CORRUPT when
+ * no generation is good and nothing could be repaired.
  */
-export declare function loadCurrent(stateDirectory: string, options: { log: Log }): Generation | undefined;
-/** Every good generation, newest first: whose hub keys are ours. Reads only. */
-export declare function goodGenerations(stateDirectory: string): Generation[];
-/** Writes a generation beside the current one. Needs the lock. */
-export declare function stage(stateDirectory: string, content: { readonly assignment: Assignment; readonly hubKey?: Uint8Array }): Staged;
-/** Reads the staged generation back and compares. Throws ERR_STATE_CORRUPT. */
-export declare function verifyStaged(staged: Staged): void;
-/** Makes the staged generation current in one atomic step, then removes all but it and the one before. Needs the lock. */
-export declare function promote(stateDirectory: string, staged: Staged): Generation;
+export function loadCurrent(stateDirectory: string, { log }: { log: Log }): Generation | undefined {
+  const found = newestGood(stateDirectory);
+  const { linked, good, unusable } = found;
+  if (unusable.length === 0 && good?.number === linked) return good;
+
+  for (const { number, why } of unusable) log.warn("state.unusable", { generation: number, why });
+  const repaired = repair(stateDirectory, found, log);
+  if (good) {
+    log.warn("state.fell-back", { generation: good.number });
+    return good;
+  }
+  if (repaired) return undefined;
+  const why = unusable.map((one) => `${nameOf(one.number)}: ${one.why}`).join("; ");
+  throw new MooringError("ERR_STATE_CORRUPT", `no generation in ${stateDirectory} is usable (${why})`, {
+    path: stateDirectory,
+    hint: "stop other mooring processes, make the directory writable, then run `mooring provision`",
+  });
+}
+
+/** Writes a generation beside the current one, in place of one that was staged and never promoted. Needs the lock. */
+export function stage(
+  stateDirectory: string,
+  { assignment, hubKey }: { readonly assignment: Assignment; readonly hubKey?: Uint8Array },
+): Staged {
+  const directory = join(generationsIn(stateDirectory), "staged");
+  onDisk("write", directory, () => {
+    fs.rmSync(directory, { recursive: true, force: true });
+    fs.mkdirSync(directory, { mode: 0o700 });
+    if (hubKey) writeAtomic(join(directory, "hub-key.tpm"), hubKey, { mode: 0o600 });
+    writeAtomic(join(directory, "assignment.json"), encodeAssignment(assignment, hubKey), { mode: 0o600 });
+    syncDirectory(dirname(directory));
+  });
+  return { directory, assignment, ...(hubKey && { hubKey: Buffer.from(hubKey) }) };
+}
+
+/** Reads the staged generation back and compares it with what was to be written. Throws ERR_STATE_CORRUPT. */
+export function verifyStaged({ directory, assignment, hubKey }: Staged): void {
+  const { reading, content } = readFiles(directory);
+  if (reading.state === "good" && content === encodeAssignment(assignment, hubKey)) return;
+  const why = reading.state === "damaged" ? reading.why : "it reads back differently";
+  throw new MooringError("ERR_STATE_CORRUPT", `what was just written to ${directory} is wrong: ${why}`, {
+    path: directory,
+    hint: "check the storage under the directory named, then try again",
+  });
+}
+
+/**
+ * Makes the staged generation current in one atomic step, then removes all but it and the one that was current.
+ * Needs the lock. Throws ERR_STATE_DIRECTORY, ERR_STATE_FULL.
+ */
+export function promote(stateDirectory: string, staged: Staged): Generation {
+  const before = linkedNumber(stateDirectory);
+  const number = Math.max(before ?? 0, ...numbersIn(stateDirectory)) + 1;
+  const directory = directoryOf(stateDirectory, number);
+  onDisk("promote", directory, () => {
+    fs.renameSync(staged.directory, directory);
+    syncDirectory(dirname(directory));
+    linkCurrent(stateDirectory, number);
+  });
+  removeOlder(stateDirectory, number, before);
+  return { ...staged, number, directory };
+}
+
 /** Removes a staged generation that is not wanted after all. */
-export declare function discard(staged: Staged): void;
+export function discard(staged: Staged): void {
+  onDisk("remove", staged.directory, () => fs.rmSync(staged.directory, { recursive: true, force: true }));
+}
+
+/** Notes that the TPM holds the generation's hub key at its handle. */
+export function markHubKeyPersisted({ directory }: Generation): void {
+  writeAtomic(persistedMark(directory), "", { mode: 0o600 });
+}
+
+/** False after a cut between promoting and persisting: the key then has to go to its handle again. */
+export function isHubKeyPersisted({ directory }: Generation): boolean {
+  return fs.existsSync(persistedMark(directory));
+}
+
+const persistedMark = (directory: string): string => join(directory, "hub-key.persisted");
+
+/** Every good generation, newest first: the hub keys in them are ours. Reads only. */
+export function goodGenerations(stateDirectory: string): Generation[] {
+  return numbersIn(stateDirectory).flatMap((number) => {
+    const found = readGeneration(stateDirectory, number);
+    return "directory" in found ? [found] : [];
+  });
+}
+
+/** Keeps the current generation and the one before it; failing to remove is no failure. */
+function removeOlder(stateDirectory: string, current: number, before: number | undefined): void {
+  const previous = before ?? numbersIn(stateDirectory).find((number) => number < current);
+  for (const number of numbersIn(stateDirectory)) {
+    if (number === current || number === previous) continue;
+    try {
+      fs.rmSync(directoryOf(stateDirectory, number), { recursive: true, force: true });
+    } catch {
+      // The next promotion tries again.
+    }
+  }
+}

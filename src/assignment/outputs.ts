@@ -1,11 +1,21 @@
-import type { MooringError } from "../errors.ts";
+// Publishing: the assignment is rendered into each output file, which is replaced only when it would change, and then
+// its command runs. An output that fails is reported and does not stop the others; the assignment stays either way.
+
+import * as fs from "node:fs";
+import { dirname } from "node:path";
+import { asMooringError, MooringError } from "../errors.ts";
+import { groupId, userId } from "../system/accounts.ts";
 import type { Log } from "../system/log.ts";
 import type { Assignment } from "./assignment.ts";
+import { fileFailure, writeAtomic } from "./atomic-file.ts";
+import { renderEnv, renderJson, renderTemplate, renderToml } from "./formats.ts";
+import { publishedEnvironment } from "./published.ts";
 
 /** One published file; the configuration's `[[outputs]]` have this shape. */
 export interface OutputFile {
   readonly path: string;
   readonly format: "env" | "json" | "toml" | "template";
+  /** Path of the template, with `format = "template"`. */
   readonly template?: string;
   readonly mode: number;
   readonly owner?: string;
@@ -15,15 +25,121 @@ export interface OutputFile {
 
 export interface OutputResult {
   readonly path: string;
-  /** `repaired`: the content was right, the mode or owner was not. */
+  /** `repaired`: the content was right, its mode or owner was not. */
   readonly status: "written" | "repaired" | "unchanged" | "failed";
   /** Why it failed, or why its on_change command did. */
   readonly error?: MooringError;
 }
 
-/** Publishes the assignment to every output; one that fails does not stop the others. Never throws but the signal's reason. */
-export declare function publishOutputs(
+interface Owned {
+  readonly mode: number;
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
+/** Publishes to every output. Rejects only with the signal's reason; failures are in the results, and logged. */
+export async function publishOutputs(
   outputs: readonly OutputFile[],
   assignment: Assignment,
-  options: { log: Log; signal: AbortSignal },
-): Promise<OutputResult[]>;
+  { log, signal }: { log: Log; signal: AbortSignal },
+): Promise<OutputResult[]> {
+  const results: OutputResult[] = [];
+  for (const output of outputs) {
+    const result = await publish(output, assignment, signal);
+    signal.throwIfAborted();
+    if (result.error)
+      log.warn("output.failed", { path: result.path, code: result.error.code, error: result.error.message });
+    else log.debug(`output.${result.status}`, { path: result.path });
+    results.push(result);
+  }
+  return results;
+}
+
+async function publish(
+  output: OutputFile,
+  assignment: Assignment,
+  signal: AbortSignal,
+): Promise<OutputResult> {
+  const { path, onChange } = output;
+  let status: OutputResult["status"] = "failed";
+  try {
+    const content = Buffer.from(render(output, assignment));
+    const owned = ownership(output);
+    status = alreadyThere(path, content, owned) ?? write(path, content, owned);
+    if (status === "written" && onChange) {
+      const { runCommand } = await import("./on-change.ts");
+      await runCommand(onChange, { env: publishedEnvironment(assignment), signal });
+    }
+    return { path, status };
+  } catch (error) {
+    return { path, status, error: asMooringError(error) };
+  }
+}
+
+function render({ path, format, template = "" }: OutputFile, assignment: Assignment): string {
+  switch (format) {
+    case "env":
+      return renderEnv(assignment);
+    case "json":
+      return renderJson(assignment);
+    case "toml":
+      return renderToml(assignment);
+    case "template":
+      return renderTemplate(readTemplate(template, path), assignment);
+  }
+}
+
+function readTemplate(template: string, path: string): string {
+  try {
+    return fs.readFileSync(template, "utf8");
+  } catch (error) {
+    throw fileFailure("ERR_OUTPUT", `read the template of ${path},`, template, error);
+  }
+}
+
+function ownership({ path, mode, owner, group }: OutputFile): Owned {
+  const uid = owner === undefined ? undefined : userId(owner);
+  const gid = group === undefined ? undefined : groupId(group);
+  if (owner !== undefined && uid === undefined) {
+    throw new MooringError("ERR_OUTPUT", `cannot write ${path}: there is no user ${owner}`, { path });
+  }
+  if (group !== undefined && gid === undefined) {
+    throw new MooringError("ERR_OUTPUT", `cannot write ${path}: there is no group ${group}`, { path });
+  }
+  return { mode, ...(uid !== undefined && { uid }), ...(gid !== undefined && { gid }) };
+}
+
+/** A file that says the right thing already is not touched, but for an owner or mode that has drifted. */
+function alreadyThere(path: string, content: Buffer, owned: Owned): "unchanged" | "repaired" | undefined {
+  let fd: number;
+  try {
+    fd = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK);
+  } catch {
+    // Whatever is there will be replaced, or the writing says why not.
+    return undefined;
+  }
+  try {
+    const stat = fs.fstatSync(fd);
+    if (!stat.isFile() || stat.size !== content.length || !fs.readFileSync(fd).equals(content))
+      return undefined;
+    const { mode, uid = stat.uid, gid = stat.gid } = owned;
+    if (stat.uid === uid && stat.gid === gid && (stat.mode & 0o7777) === mode) return "unchanged";
+    fs.fchownSync(fd, uid, gid);
+    fs.fchmodSync(fd, mode);
+    return "repaired";
+  } catch (error) {
+    throw fileFailure("ERR_OUTPUT", "repair owner and mode of", path, error);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+function write(path: string, content: Buffer, owned: Owned): "written" {
+  try {
+    fs.mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  } catch (error) {
+    throw fileFailure("ERR_OUTPUT", "create the directory of", path, error);
+  }
+  writeAtomic(path, content, { ...owned, failure: "ERR_OUTPUT" });
+  return "written";
+}

@@ -1,7 +1,164 @@
-import type { Config } from "./schema.ts";
+// The first thing every command does: read config.toml and its drop-ins, merge them, and hand out a Config or all
+// problems at once. Synchronous, because nothing else can start before it is done.
+
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { parse, TomlError } from "smol-toml";
+import { safeParse } from "valibot";
+import { MooringError, systemCode } from "../errors.ts";
+import { keyText, schemaProblem, structureProblems } from "./problems.ts";
+import { crossProblems, type KeyPath } from "./rules.ts";
+import { type Config, configTable } from "./schema.ts";
+import { isTable } from "./values.ts";
+
+type Tables = Record<string, unknown>;
+
+/** Keys that name files to read: `credential:NAME` is allowed in them. */
+const readKeys: readonly KeyPath[] = [
+  ["provisioning", "ca_file"],
+  ["provisioning", "proxy_credentials_file"],
+  ["provisioning", "payload_file"],
+  ["identity", "tpm", "owner_auth_file"],
+  ["identity", "tpm", "endorsement_auth_file"],
+  ["identity", "x509", "certificate"],
+  ["identity", "x509", "private_key"],
+  ["identity", "x509", "pkcs12"],
+  ["identity", "x509", "password_file"],
+  ["identity", "symmetric_key", "key_file"],
+  ["identity", "symmetric_key", "group_key_file"],
+];
+
+/** Where systemd puts the credentials of our unit, for commands that are run beside it. */
+const unitCredentials = "/run/credentials/mooring.service";
 
 /**
- * Reads the configuration and its drop-ins. Throws ERR_CONFIG_NOT_FOUND, or ERR_CONFIG_INVALID with every problem
- * in `details.problems`.
+ * Reads `file` and, in order of their names, the `*.toml` of the directory `<file without .toml>.d` beside it.
+ * Tables merge key by key; a later file's values and lists replace earlier ones. Relative paths are taken from the
+ * directory of `file`; `credential:NAME` is a credential that systemd passes (LoadCredential=).
+ * Throws ERR_CONFIG_NOT_FOUND; ERR_CONFIG_INVALID with every problem (file, key path, allowed range) in
+ * `details.problems`.
  */
-export declare function loadConfig(file: string): Config;
+export function loadConfig(file: string): Config {
+  const main = resolve(file);
+  const tables: Tables = {};
+  const origins = new Map<string, string>();
+  const syntax: string[] = [];
+  for (const source of [main, ...dropIns(main)]) {
+    const content = parseFile(source, syntax);
+    if (content) merge(tables, content, source, origins, []);
+  }
+  if (syntax.length > 0) throw invalid(main, syntax);
+
+  resolvePaths(tables, dirname(main));
+  const result = safeParse(configTable, tables);
+  const problems = [
+    ...structureProblems(tables),
+    ...(result.issues ?? []).map(schemaProblem),
+    ...crossProblems(tables),
+  ];
+  if (result.success && problems.length === 0) return result.output;
+  throw invalid(
+    main,
+    problems.map(({ path, text }) => `${originOf(path, origins) ?? main}: ${keyText(path)}: ${text}`),
+  );
+}
+
+function dropIns(main: string): string[] {
+  const directory = `${main.replace(/\.toml$/, "")}.d`;
+  try {
+    return readdirSync(directory)
+      .filter((name) => name.endsWith(".toml") && !name.startsWith("."))
+      .sort()
+      .map((name) => join(directory, name));
+  } catch (error) {
+    if (systemCode(error) === "ENOENT" || systemCode(error) === "ENOTDIR") return [];
+    throw unreadable(directory, error);
+  }
+}
+
+function parseFile(file: string, syntax: string[]): Tables | undefined {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    throw unreadable(file, error);
+  }
+  try {
+    return parse(text);
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    const what = error.message.split("\n", 1)[0]?.replace(/^Invalid TOML document: /, "");
+    syntax.push(`${file}:${error.line}:${error.column}: not TOML: ${what}`);
+    return undefined;
+  }
+}
+
+function merge(into: Tables, from: Tables, file: string, origins: Map<string, string>, path: KeyPath): void {
+  for (const [key, value] of Object.entries(from)) {
+    const at = [...path, key];
+    const existing = Object.hasOwn(into, key) ? into[key] : undefined;
+    origins.set(keyText(at), file);
+    if (isTable(value)) {
+      const target = isTable(existing) ? existing : {};
+      put(into, key, target);
+      merge(target, value, file, origins, at);
+    } else {
+      put(into, key, value);
+    }
+  }
+}
+
+/** Assignment that also holds for a key named `__proto__`. */
+function put(into: Tables, key: string, value: unknown): void {
+  Object.defineProperty(into, key, { value, writable: true, enumerable: true, configurable: true });
+}
+
+function originOf(path: KeyPath, origins: ReadonlyMap<string, string>): string | undefined {
+  for (let length = path.length; length > 0; length -= 1) {
+    const file = origins.get(keyText(path.slice(0, length)));
+    if (file !== undefined) return file;
+  }
+  return undefined;
+}
+
+function resolvePaths(tables: Tables, base: string): void {
+  const credentials = process.env["CREDENTIALS_DIRECTORY"] ?? unitCredentials;
+  const toRead = (path: string): string =>
+    path.startsWith("credential:")
+      ? join(credentials, path.slice("credential:".length))
+      : resolve(base, path);
+  const toWrite = (path: string): string => resolve(base, path);
+
+  for (const path of readKeys) change(tables, path, toRead);
+  change(tables, ["state", "directory"], toWrite);
+  const outputs = Array.isArray(tables["outputs"]) ? tables["outputs"] : [];
+  for (const output of outputs.filter(isTable)) {
+    change(output, ["path"], toWrite);
+    change(output, ["template"], toRead);
+  }
+}
+
+/** Changes the text at a key, when there is one; anything else is the schema's to refuse. */
+function change(tables: Tables, [key, ...rest]: KeyPath, to: (text: string) => string): void {
+  if (key === undefined || !Object.hasOwn(tables, key)) return;
+  const value = tables[key];
+  if (rest.length > 0) {
+    if (isTable(value)) change(value, rest, to);
+  } else if (typeof value === "string" && value !== "") {
+    tables[key] = to(value);
+  }
+}
+
+function unreadable(path: string, cause: unknown): MooringError {
+  if (systemCode(cause) === "ENOENT") {
+    return new MooringError("ERR_CONFIG_NOT_FOUND", `there is no configuration at ${path}`, { cause, path });
+  }
+  const message = `cannot read the configuration ${path}: ${cause instanceof Error ? cause.message : cause}`;
+  return new MooringError("ERR_CONFIG_INVALID", message, { cause, path, problems: [message] });
+}
+
+function invalid(file: string, problems: readonly string[]): MooringError {
+  const count = problems.length === 1 ? "one problem" : `${problems.length} problems`;
+  const message = `the configuration ${file} has ${count}`;
+  return new MooringError("ERR_CONFIG_INVALID", message, { path: file, problems });
+}

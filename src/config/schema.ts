@@ -2,6 +2,23 @@
 // out. Pure: no files, no clock. Every default lives here; rules that span several keys live in rules.ts.
 
 import * as v from "valibot";
+import {
+  account,
+  command,
+  duration,
+  endpoint,
+  idScope,
+  mode,
+  oneOf,
+  path,
+  payload,
+  persistentHandle,
+  port,
+  proxy,
+  registrationId,
+  table,
+  tcti,
+} from "./values.ts";
 
 /** Paths are absolute after loading; durations are milliseconds. */
 export interface Config {
@@ -58,3 +75,77 @@ export interface Output {
   /** Program and arguments, run without a shell after the file changed. */
   readonly onChange?: readonly string[];
 }
+
+const { exactOptional, optional } = v;
+
+const portTable = table({
+  https: optional(port, 443),
+  mqtt: optional(port, 8883),
+  mqtt_ws: optional(port, 443),
+});
+
+const provisioningTable = v.pipe(
+  table({
+    endpoint: optional(endpoint, "global.azure-devices-provisioning.net"),
+    id_scope: idScope,
+    transport: optional(oneOf(["auto", "mqtt", "mqtt-ws", "https"]), "auto"),
+    ports: optional(portTable, {}),
+    ca_file: exactOptional(path),
+    proxy: exactOptional(proxy),
+    proxy_credentials_file: exactOptional(path),
+    payload: exactOptional(payload),
+    payload_file: exactOptional(path),
+    deadline: optional(duration, "2min"),
+  }),
+  v.transform(({ deadline, ...rest }) => ({ ...rest, deadlineMs: deadline })),
+);
+
+const identityTable = table({
+  source: optional(oneOf(["auto", "tpm", "x509", "symmetric-key"]), "auto"),
+  registration_id: exactOptional(registrationId),
+  tpm: optional(
+    table({
+      tcti: optional(tcti, "device:/dev/tpmrm0"),
+      hub_key_handle: optional(persistentHandle, 0x8100_0100),
+      template: optional(oneOf(["zeros", "empty"]), "zeros"),
+      owner_auth_file: exactOptional(path),
+      endorsement_auth_file: exactOptional(path),
+    }),
+    {},
+  ),
+  x509: exactOptional(
+    table({
+      certificate: exactOptional(path),
+      private_key: exactOptional(path),
+      pkcs12: exactOptional(path),
+      password_file: exactOptional(path),
+    }),
+  ),
+  symmetric_key: exactOptional(table({ key_file: exactOptional(path), group_key_file: exactOptional(path) })),
+});
+
+const outputTable = table({
+  path,
+  format: optional(oneOf(["env", "json", "toml", "template"]), "env"),
+  template: exactOptional(path),
+  mode: optional(mode, 0o640),
+  owner: exactOptional(account),
+  group: exactOptional(account),
+  on_change: exactOptional(command),
+});
+
+/** The whole of config.toml. Unknown keys are left to problems.ts, which knows what was meant. */
+export const configTable = v.pipe(
+  table({
+    provisioning: provisioningTable,
+    identity: optional(identityTable, {}),
+    state: optional(table({ directory: optional(path, "/var/lib/mooring") }), {}),
+    outputs: exactOptional(v.array(outputTable, "must be a list of tables: [[outputs]]")),
+  }),
+  v.transform(
+    (config): Config => ({
+      ...config,
+      outputs: config.outputs ?? [{ path: `${config.state.directory}/hub.env`, format: "env", mode: 0o640 }],
+    }),
+  ),
+);

@@ -1,0 +1,61 @@
+// After a power cut or a dying disk: the newest generation that is good, and what to do with the ones that are not.
+// A damaged one goes to `quarantine/`, never to the bin.
+
+import { randomBytes } from "node:crypto";
+import * as fs from "node:fs";
+import { dirname, join } from "node:path";
+import type { Log } from "../system/log.ts";
+import { syncDirectory } from "./atomic-file.ts";
+import { directoryOf, linkCurrent, linkedNumber, makeDirectory, nameOf, numbersIn } from "./layout.ts";
+import { holdsLock, lockState } from "./lock.ts";
+import { type Generation, readGeneration, type Unusable } from "./stored.ts";
+
+export interface Found {
+  readonly linked: number | undefined;
+  readonly good: Generation | undefined;
+  readonly unusable: readonly Unusable[];
+}
+
+/** The current generation if it is good, else the newest good one before it. Reads only. */
+export function newestGood(stateDirectory: string): Found {
+  const linked = linkedNumber(stateDirectory);
+  const unusable: Unusable[] = [];
+  // Numbers above the current one are of a promotion that was cut off before its flip.
+  const older = numbersIn(stateDirectory).filter((number) => linked === undefined || number < linked);
+  for (const number of linked === undefined ? older : [linked, ...older]) {
+    const found = readGeneration(stateDirectory, number);
+    if ("directory" in found) return { linked, good: found, unusable };
+    unusable.push(found);
+  }
+  return { linked, good: undefined, unusable };
+}
+
+/**
+ * Sets the damaged ones aside and makes the good one current. Needs the lock: false when another process holds it or
+ * the disk is read-only; what was found stays right even then.
+ */
+export function repair(stateDirectory: string, { linked, good, unusable }: Found, log: Log): boolean {
+  try {
+    using _lock = holdsLock(stateDirectory) ? undefined : lockState(stateDirectory);
+    if (linkedNumber(stateDirectory) !== linked) return false;
+    for (const { number } of unusable.filter((one) => one.isDamaged)) quarantine(stateDirectory, number, log);
+    if (good) linkCurrent(stateDirectory, good.number);
+    else fs.rmSync(join(stateDirectory, "current"), { force: true });
+    return true;
+  } catch (error) {
+    log.warn("state.repair-postponed", { error: error instanceof Error ? error.message : String(error) });
+    return false;
+  }
+}
+
+function quarantine(stateDirectory: string, number: number, log: Log): void {
+  const from = directoryOf(stateDirectory, number);
+  if (!fs.existsSync(from)) return;
+  const aside = join(stateDirectory, "quarantine");
+  makeDirectory(aside, 0o700);
+  const path = join(aside, `${nameOf(number)}-${randomBytes(3).toString("hex")}`);
+  fs.renameSync(from, path);
+  syncDirectory(aside);
+  syncDirectory(dirname(from));
+  log.warn("state.quarantined", { generation: number, path });
+}

@@ -1,0 +1,134 @@
+// The single values of a configuration: what each may be, said in the same words when it is not.
+
+import * as v from "valibot";
+
+const hostName =
+  /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/i;
+const scope = /^0[a-z]{2}[a-z0-9]{6,16}$/i;
+// DPS's rule; identity/registration-id.ts applies it to ids that come from certificates and TPMs.
+const registration = /^[a-z0-9\-._:]{0,127}[a-z0-9-]$/i;
+const proxyUrl = /^http:\/\/(?:[^\s@/]+@)?(?:[a-z0-9.-]+|\[[0-9a-f:.]+\]):\d{1,5}\/?$/i;
+const accountName = /^(?:[a-z_][a-z0-9_.-]*\$?|\d{1,10})$/i;
+const durationPart = /(\d+)\s*(ms|s|min|h)\s*/g;
+const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, min: 60_000, h: 3_600_000 };
+
+/** A message that states the allowed range and shows what was there instead. */
+const must = (words: string) => (issue: v.BaseIssue<unknown>) =>
+  `must be ${words}, not ${shown(issue.input)}`;
+
+const matching = (words: string, pattern: RegExp) =>
+  v.pipe(v.string(must(words)), v.regex(pattern, must(words)));
+
+const within = (words: string, low: number, high: number) =>
+  v.pipe(
+    v.number(must(words)),
+    v.check((n) => Number.isInteger(n) && n >= low && n <= high, must(words)),
+  );
+
+export const oneOf = <const Choices extends readonly string[]>(choices: Choices) =>
+  v.picklist(choices, must(`one of ${choices.map((choice) => JSON.stringify(choice)).join(", ")}`));
+
+export const table = <Entries extends v.ObjectEntries>(entries: Entries) =>
+  v.pipe(v.object(entries, must("a table")), v.transform(camelKeys));
+
+export const endpoint = matching("a host name or IPv4 address without scheme, port or path", hostName);
+export const idScope = matching('an ID scope as the portal shows it, such as "0ne0012ABCD"', scope);
+export const registrationId = matching(
+  "1 to 128 of A-Z a-z 0-9 - . _ : ending in a letter, a digit or -",
+  registration,
+);
+export const port = within("a port from 1 to 65535", 1, 65_535);
+export const account = matching("the name or number of an account", accountName);
+export const tcti = matching('a TCTI, such as "device:/dev/tpmrm0"', /^[a-z0-9-]+(?::[^\0]*)?$/);
+export const persistentHandle = v.pipe(
+  within("an owner's persistent handle from 0x81000000 to 0x817fffff", 0x8100_0000, 0x817f_ffff),
+  v.check(
+    (handle) => handle !== 0x8100_0001 && handle !== 0x8101_0001,
+    "must be a handle of its own: 0x81000001 and 0x81010001 belong to the storage root key and the endorsement key",
+  ),
+);
+
+/** Never shown: it may hold a password. */
+export const proxy = v.pipe(
+  v.string("must be http://[user:password@]host:port"),
+  v.regex(proxyUrl, "must be http://[user:password@]host:port"),
+);
+
+const pathWords = "a path";
+export const path = v.pipe(
+  v.string(must(pathWords)),
+  v.check((text) => text.length > 0 && !text.includes("\0"), must(pathWords)),
+);
+
+const payloadWords = "a table of what JSON can say";
+export const payload = v.pipe(
+  v.custom<Record<string, unknown>>(isTable, must(payloadWords)),
+  v.transform((content): Record<string, unknown> => JSON.parse(JSON.stringify(content))),
+);
+
+const commandWords =
+  'a list of program and arguments, such as ["systemctl", "reload", "gateway"]; no shell is involved';
+export const command = v.pipe(
+  v.array(v.string(must("text")), must(commandWords)),
+  v.check(
+    (words) => Boolean(words[0]) && words.every((word) => typeof word === "string" && !word.includes("\0")),
+    must(commandWords),
+  ),
+);
+
+const modeWords = 'permission bits, such as 0o640 or "0640"';
+/** Permission bits as a TOML octal, or as the text that chmod takes. */
+export const mode = v.pipe(
+  v.union([v.number(), v.string()], must(modeWords)),
+  v.check((bits) => modeOf(bits) !== undefined, must(modeWords)),
+  v.transform((bits) => modeOf(bits) as number),
+);
+
+const durationWords = 'a time from 1s to 24h, such as 90 (seconds), "90s" or "2min"';
+/** Seconds as a number, or text in systemd's manner; milliseconds come out. */
+export const duration = v.pipe(
+  v.union([v.number(), v.string()], must(durationWords)),
+  v.check((time) => durationMs(time) !== undefined, must(durationWords)),
+  v.transform((time) => durationMs(time) as number),
+);
+
+export function isTable(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date);
+}
+
+function modeOf(bits: number | string): number | undefined {
+  if (typeof bits === "string") return /^0?[0-7]{3}$/.test(bits) ? Number.parseInt(bits, 8) : undefined;
+  return Number.isInteger(bits) && bits >= 0 && bits <= 0o777 ? bits : undefined;
+}
+
+function durationMs(time: number | string): number | undefined {
+  const ms = typeof time === "number" ? time * 1000 : durationTextMs(time.trim());
+  return Number.isInteger(ms) && ms >= 1000 && ms <= 86_400_000 ? ms : undefined;
+}
+
+function durationTextMs(text: string): number {
+  const parts = [...text.matchAll(durationPart)];
+  if (parts.map(([whole]) => whole).join("") !== text) return Number.NaN;
+  return parts.reduce((sum, [, count, unit]) => sum + Number(count) * (unitMs[unit ?? ""] ?? Number.NaN), 0);
+}
+
+function shown(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}…` : value);
+  if (Array.isArray(value)) return "a list";
+  if (value instanceof Date) return "a date";
+  return typeof value === "object" ? "a table" : String(value);
+}
+
+type Camel<Key extends string> = Key extends `${infer Head}_${infer Tail}`
+  ? `${Head}${Capitalize<Camel<Tail>>}`
+  : Key;
+type CamelKeys<Table> = { [Key in keyof Table as Camel<Key & string>]: Table[Key] };
+
+/** TOML says `ca_file`, TypeScript `caFile`. */
+function camelKeys<Table extends object>(content: Table): CamelKeys<Table> {
+  const renamed = Object.entries(content).map(([key, value]) => [
+    key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase()),
+    value,
+  ]);
+  return Object.fromEntries(renamed) as CamelKeys<Table>;
+}
