@@ -4,12 +4,30 @@ import { defineConfig } from "vitest/config";
 // is needed. Both belong to `npm test`; `npm run check` runs `fast` alone.
 const e2e = ["test/hil/**/*.test.ts", "test/e2e/**/*.test.ts"];
 
+// CommonJS packages are imported as Node does it (interopDefault: false), not as a bundler would like it.
 // biome-ignore lint/style/noDefaultExport: vitest wants its configuration as the default export
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: "fast", include: ["test/**/*.test.ts"], exclude: e2e, testTimeout: 20_000 } },
-      { test: { name: "e2e", include: e2e, testTimeout: 120_000, hookTimeout: 120_000, maxWorkers: 2 } },
+      {
+        test: {
+          name: "fast",
+          deps: { interopDefault: false },
+          include: ["test/**/*.test.ts"],
+          exclude: e2e,
+          testTimeout: 20_000,
+        },
+      },
+      {
+        test: {
+          name: "e2e",
+          deps: { interopDefault: false },
+          include: e2e,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          maxWorkers: 2,
+        },
+      },
     ],
   },
 });

@@ -2,7 +2,6 @@
 // next where a line cannot be had.
 
 import { readFile } from "node:fs/promises";
-import { version } from "../../package.json" with { type: "json" };
 import type { Config } from "../config/schema.ts";
 import { MooringError } from "../errors.ts";
 import { type Assigned, register } from "../registration/handshake.ts";
@@ -11,6 +10,7 @@ import { anotherTransportMayHelp, chooseTransport } from "../registration/transp
 import type { Clock } from "../system/clock.ts";
 import { type Deadline, withDeadline } from "../system/deadline.ts";
 import type { Log } from "../system/log.ts";
+import { version } from "../system/version.ts";
 import { credentialOf, type Identity } from "./identity.ts";
 
 export interface Tools {
@@ -175,9 +175,8 @@ async function readNamed(path: string, key: string): Promise<string> {
 
 /** What every transport said, under the code of the last. */
 function allFailed(failures: readonly MooringError[]): MooringError {
-  const last = failures.at(-1);
-  if (!last) throw new Error("there is always a transport to try");
-  if (failures.length === 1) return last;
+  const last = failures.at(-1) ?? new MooringError("ERR_INTERNAL", "there was no transport to try");
+  if (failures.length <= 1) return last;
   return new MooringError(last.code, `no transport reached the service; last: ${last.message}`, {
     ...last.details,
     cause: last.cause,

@@ -1,7 +1,7 @@
 // The command line: what there is to say, and one place where every failure becomes a message and an exit code.
 
 import { Command, CommanderError } from "commander";
-import { version } from "../../package.json" with { type: "json" };
+import { version } from "../system/version.ts";
 import { addConfigCommands } from "./config.ts";
 import { addDemoCommand } from "./demo.ts";
 import { addEnrollmentCommands } from "./enrollment.ts";

@@ -25,6 +25,7 @@ export async function connectThroughProxy(
   const shown = `${proxy.hostname}:${proxy.port || defaultPort(proxy)}`;
   const request = proxy.protocol === "https:" ? (await import("node:https")).request : httpRequest;
   const credentials = `${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`;
+  signal.throwIfAborted();
   return new Promise((resolve, reject) => {
     const fail = (why: string, cause?: unknown): void =>
       reject(
@@ -44,10 +45,14 @@ export async function connectThroughProxy(
         }),
       },
       agent: false,
-      signal,
       timeout: timeoutMs,
     });
+    // Only until the tunnel is up: who owns the line then ends it, and TLS inside must not lose it underneath.
+    const onAbort = (): void => void tunnel.destroy();
+    signal.addEventListener("abort", onAbort, { once: true });
+    tunnel.once("close", () => signal.removeEventListener("abort", onAbort));
     tunnel.once("connect", (answer, socket, head) => {
+      signal.removeEventListener("abort", onAbort);
       if (answer.statusCode === 200) {
         socket.unshift(head);
         resolve(socket as Socket);

@@ -52,7 +52,7 @@ async function openSocket(endpoint: Endpoint, { signal }: { signal: AbortSignal 
     return connectThroughProxy(endpoint.proxy, endpoint, { signal, timeoutMs: connectTimeoutMs });
   }
   const { host, port } = endpoint;
-  return connected(connectTcp({ host, port, signal, noDelay: true }), "connect", signal);
+  return connected(connectTcp({ host, port, noDelay: true }), "connect", signal);
 }
 
 function secure(

@@ -1,0 +1,318 @@
+// Real sockets: trust, proxies, and every way in which a line can fail, over HTTPS and MQTT.
+
+import { createServer as createHttpServer } from "node:http";
+import { createServer as createHttpsServer, type ServerOptions } from "node:https";
+import { connect, createServer as createTcpServer, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
+import { afterEach, beforeAll, describe, expect, it } from "vitest";
+import { openHttps } from "../../src/registration/https.ts";
+import { openMqtt } from "../../src/registration/mqtt.ts";
+import type { Endpoint, Transport } from "../../src/registration/transport.ts";
+import { thrownBy } from "../support/thrown.ts";
+import { type KeyPair, listen, selfSigned } from "../support/tls-server.ts";
+
+let ours: KeyPair;
+let stranger: KeyPair;
+const open: { close(): unknown }[] = [];
+
+beforeAll(() => {
+  ours = selfSigned("localhost");
+  stranger = selfSigned("somewhere.example", { san: "DNS:somewhere.example" });
+});
+
+afterEach(async () => {
+  for (const thing of open.splice(0)) await thing.close();
+});
+
+function keep<T extends { close(): unknown }>(thing: T): T {
+  open.push(thing);
+  return thing;
+}
+
+const endpoint = (port: number, overrides: Partial<Endpoint> = {}): Endpoint => ({
+  host: "localhost",
+  port,
+  idScope: "0ne1",
+  registrationId: "dev",
+  ca: ours.certificate,
+  ...overrides,
+});
+
+const server = (pair: KeyPair): ServerOptions => ({ cert: pair.certificate, key: pair.privateKey });
+
+const https = (at: Endpoint): Transport => keep(openHttps(at, { userAgent: "test/1" }));
+
+const send = (transport: Transport, ms = 5000) =>
+  transport.send({ kind: "register", body: { registrationId: "dev" } }, { signal: AbortSignal.timeout(ms) });
+
+/** An HTTPS server that hands each raw socket of a request to `answer`. */
+async function rawHttps(answer: (socket: Socket) => void, pair = ours): Promise<number> {
+  return listen(keep(createHttpsServer(server(pair), (request) => answer(request.socket))));
+}
+
+const json = (body: string, head = "HTTP/1.1 200 OK"): string =>
+  `${head}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+
+describe("HTTPS", () => {
+  it("asks in the documented words and reads status, body, Retry-After, request id and date", async () => {
+    let seen = "";
+    const port = await listen(
+      keep(
+        createHttpsServer(server(ours), (request, response) => {
+          seen = `${request.method} ${request.url} ${request.headers["content-type"]} ${request.headers["authorization"]}`;
+          request.resume();
+          response.writeHead(202, {
+            "Retry-After": "3",
+            "x-ms-request-id": "r1",
+            Date: "Tue, 09 May 2017 18:28:44 GMT",
+          });
+          response.end('{"operationId":"5.a.b","status":"assigning"}');
+        }),
+      ),
+    );
+    const answer = await https(endpoint(port)).send(
+      { kind: "register", body: { registrationId: "dev" }, authorization: "SharedAccessSignature x" },
+      { signal: AbortSignal.timeout(5000) },
+    );
+    expect(seen).toBe(
+      "PUT /0ne1/registrations/dev/register?api-version=2021-06-01 application/json; charset=utf-8 SharedAccessSignature x",
+    );
+    expect(answer).toEqual({
+      status: 202,
+      body: { operationId: "5.a.b", status: "assigning" },
+      retryAfterMs: 3000,
+      requestId: "r1",
+      dateAt: Date.UTC(2017, 4, 9, 18, 28, 44),
+    });
+  });
+
+  it("uses one line for the whole conversation", async () => {
+    let lines = 0;
+    const listening = keep(
+      createHttpsServer(
+        server(ours),
+        (request, response) => void request.resume().on("end", () => response.end("{}")),
+      ),
+    );
+    listening.on("secureConnection", () => lines++);
+    const transport = https(endpoint(await listen(listening)));
+    await send(transport);
+    await transport.send({ kind: "operation", operationId: "x" }, { signal: AbortSignal.timeout(5000) });
+    expect(lines).toBe(1);
+  });
+
+  it("leaves the body open when it is not JSON", async () => {
+    const port = await rawHttps((socket) => socket.end(json("<html>", "HTTP/1.1 502 Bad Gateway")));
+    expect(await send(https(endpoint(port)))).toMatchObject({ status: 502, body: undefined });
+  });
+
+  it.each<[string, (socket: Socket) => void, string]>([
+    ["closes without an answer", (socket) => socket.end(), "ERR_CONNECTION_LOST"],
+    [
+      "closes in the middle of an answer",
+      (socket) => socket.end(json('{"operationId":"5').slice(0, -4)),
+      "ERR_CONNECTION_LOST",
+    ],
+    ["resets the line", (socket) => socket.destroy(), "ERR_CONNECTION_LOST"],
+    ["speaks no HTTP", (socket) => socket.end("SSH-2.0-OpenSSH\r\n\r\n"), "ERR_CONNECTION_LOST"],
+    ["talks without end", (socket) => flood(socket), "ERR_PROTOCOL"],
+  ])("names a server that %s", async (_what, answer, code) => {
+    const port = await rawHttps(answer);
+    expect((await thrownBy(() => send(https(endpoint(port))))).code).toBe(code);
+  });
+
+  it("stops with the signal's own reason", async () => {
+    const port = await rawHttps(() => {});
+    const stop = new AbortController();
+    const sent = https(endpoint(port)).send({ kind: "operation", operationId: "x" }, { signal: stop.signal });
+    stop.abort(new RangeError("enough"));
+    await expect(sent).rejects.toBeInstanceOf(RangeError);
+  });
+});
+
+describe("trust", () => {
+  const quiet = (socket: Socket): void => void socket.end(json("{}"));
+
+  it("refuses a server that nobody vouches for", async () => {
+    const port = await rawHttps(quiet, selfSigned("localhost"));
+    const error = await thrownBy(() => send(https(endpoint(port))));
+    expect(error.code).toBe("ERR_TLS_SERVER");
+  });
+
+  it("refuses a server that nobody vouches for when there is no ca_file at all", async () => {
+    const port = await rawHttps(quiet);
+    const { ca: _none, ...bare } = endpoint(port);
+    expect((await thrownBy(() => send(https(bare)))).code).toBe("ERR_TLS_SERVER");
+  });
+
+  it("refuses a trusted server under another name", async () => {
+    const port = await rawHttps(quiet, stranger);
+    expect((await thrownBy(() => send(https(endpoint(port, { ca: stranger.certificate }))))).code).toBe(
+      "ERR_TLS_SERVER",
+    );
+  });
+
+  it("refuses TLS older than 1.2", async () => {
+    const old = createTlsServer({
+      ...server(ours),
+      minVersion: "TLSv1",
+      maxVersion: "TLSv1.1",
+      ciphers: "DEFAULT@SECLEVEL=0",
+    });
+    const port = await listen(keep(old));
+    expect((await thrownBy(() => send(https(endpoint(port))))).code).toBe("ERR_TLS_SERVER");
+  });
+
+  it("names a server that refuses our certificate", async () => {
+    const strict = createHttpsServer({
+      ...server(ours),
+      requestCert: true,
+      rejectUnauthorized: true,
+      ca: [stranger.certificate],
+    });
+    const port = await listen(keep(strict));
+    const at = endpoint(port, { clientCertificate: ours });
+    expect(["ERR_TLS_CLIENT", "ERR_CONNECTION_LOST"]).toContain((await thrownBy(() => send(https(at)))).code);
+  });
+
+  it("takes a plain-text port for what it is", async () => {
+    const port = await listen(
+      keep(createTcpServer((socket) => void socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"))),
+    );
+    expect((await thrownBy(() => send(https(endpoint(port))))).code).toBe("ERR_TLS_SERVER");
+  });
+});
+
+describe("unreachable", () => {
+  it("names a port where nobody listens", async () => {
+    const server = createTcpServer();
+    const port = await listen(server);
+    await new Promise((resolve) => server.close(resolve));
+    for (const transport of [
+      https(endpoint(port)),
+      keep(openMqtt("mqtt", endpoint(port), { clientVersion: "t" })),
+    ]) {
+      const error = await thrownBy(() => send(transport));
+      expect(error.code).toBe("ERR_CONNECT");
+      expect(error.message).toContain(`localhost:${port}`);
+    }
+  });
+
+  it("names a host that does not exist", async () => {
+    const error = await thrownBy(() => send(https(endpoint(443, { host: "no-such-host.invalid" }))));
+    expect(error.code).toBe("ERR_DNS");
+  });
+
+  it("counts a line that is reset during set-up as unreachable", async () => {
+    const port = await listen(keep(createTcpServer((socket) => void socket.resetAndDestroy())));
+    expect((await thrownBy(() => send(https(endpoint(port))))).code).toBe("ERR_CONNECT");
+  });
+});
+
+describe("MQTT", () => {
+  it("loses its session when the server hangs up, and says so", async () => {
+    const port = await listen(
+      keep(createTlsServer(server(ours), (socket) => void socket.once("data", () => socket.end()))),
+    );
+    const transport = keep(openMqtt("mqtt", endpoint(port), { clientVersion: "t" }));
+    expect((await thrownBy(() => send(transport))).code).toBe("ERR_CONNECTION_LOST");
+  });
+
+  it("turns a CONNACK refusal into a code", async () => {
+    const refuse = Buffer.from([0x20, 0x02, 0x00, 0x05]);
+    const port = await listen(
+      keep(createTlsServer(server(ours), (socket) => void socket.once("data", () => socket.write(refuse)))),
+    );
+    const transport = keep(openMqtt("mqtt", endpoint(port), { clientVersion: "t" }));
+    expect((await thrownBy(() => send(transport))).code).toBe("ERR_UNAUTHORIZED");
+  });
+
+  it("names a server that does not switch to WebSockets", async () => {
+    const port = await rawHttps((socket) => socket.end(json("{}", "HTTP/1.1 404 Not Found")));
+    const transport = keep(openMqtt("mqtt-ws", endpoint(port), { clientVersion: "t" }));
+    expect((await thrownBy(() => send(transport))).code).toBe("ERR_PROTOCOL");
+  });
+});
+
+describe("being stopped", () => {
+  it("at any moment of the set-up ends with the signal's reason, and the process lives", async () => {
+    const port = await rawHttps((socket) => void socket.end(json("{}")));
+    const { port: via } = await proxy();
+    const ways = [
+      () => openHttps(endpoint(port), { userAgent: "t" }),
+      () => openHttps(endpoint(port, { proxy: `http://user:pa%20ss@127.0.0.1:${via}` }), { userAgent: "t" }),
+      () => openMqtt("mqtt", endpoint(port), { clientVersion: "t" }),
+      () => openMqtt("mqtt-ws", endpoint(port), { clientVersion: "t" }),
+    ];
+    const reason = new RangeError("enough");
+    for (let round = 0; round < 160; round++) {
+      const transport = (ways[round % ways.length] as () => Transport)();
+      const stop = new AbortController();
+      const sent = transport.send({ kind: "register", body: {} }, { signal: stop.signal }).then(
+        () => "answered",
+        (error: unknown) => error,
+      );
+      for (let turns = round / 4; turns > 0; turns--) await new Promise(setImmediate);
+      stop.abort(reason);
+      const outcome = await sent;
+      if (outcome !== "answered" && outcome !== reason)
+        expect(outcome).toMatchObject({ name: "MooringError" });
+      await transport.close();
+    }
+  });
+});
+
+/** Tunnels CONNECT when the credentials are `user:pa ss`, answers 407 otherwise; counts tunnels. */
+async function proxy(): Promise<{ port: number; tunnels: string[] }> {
+  const tunnels: string[] = [];
+  const wanted = `Basic ${Buffer.from("user:pa ss").toString("base64")}`;
+  const listening: Server = createHttpServer().on("connect", (request, socket) => {
+    if (request.headers["proxy-authorization"] !== wanted) {
+      socket.end("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n");
+      return;
+    }
+    tunnels.push(String(request.url));
+    const [, port] = String(request.url).split(":");
+    const far = connect(Number(port), "127.0.0.1", () => {
+      socket.write("HTTP/1.1 200 Connection Established\r\n\r\n");
+      far.pipe(socket).pipe(far);
+    });
+    far.on("error", () => socket.destroy());
+    socket.on("error", () => far.destroy());
+  });
+  return { port: await listen(keep(listening)), tunnels };
+}
+
+describe("a proxy", () => {
+  it("is passed by CONNECT, with its credentials", async () => {
+    const { port: via, tunnels } = await proxy();
+    const port = await rawHttps((socket) => socket.end(json("{}")));
+    const answer = await send(https(endpoint(port, { proxy: `http://user:pa%20ss@127.0.0.1:${via}` })));
+    expect(answer.status).toBe(200);
+    expect(tunnels).toEqual([`localhost:${port}`]);
+  });
+
+  it("that wants other credentials is named, and they are not", async () => {
+    const { port: via } = await proxy();
+    const error = await thrownBy(() =>
+      send(https(endpoint(1, { proxy: `http://user:hunter2@127.0.0.1:${via}` }))),
+    );
+    expect(error.code).toBe("ERR_PROXY");
+    expect(error.message).toContain("407");
+    expect(JSON.stringify([error.message, error.details, String(error.cause)])).not.toContain("hunter2");
+  });
+
+  it("that is not there is named", async () => {
+    const error = await thrownBy(() => send(https(endpoint(1, { proxy: "http://127.0.0.1:1" }))));
+    expect(error.code).toBe("ERR_PROXY");
+  });
+});
+
+function flood(socket: Socket): void {
+  socket.write("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n");
+  const more = (): void => {
+    if (!socket.destroyed) socket.write(Buffer.alloc(65_536, 0x20), more);
+  };
+  socket.on("error", () => {});
+  more();
+}
