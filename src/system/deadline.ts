@@ -19,7 +19,9 @@ export async function withDeadline<T>(
   const finished = new AbortController();
   clock
     .sleep(limitMs, { signal: AbortSignal.any([finished.signal, signal]) })
-    .then(() => over.abort(new MooringError("ERR_DEADLINE", `the attempt did not end within ${limitMs / 1000} s`)))
+    .then(() =>
+      over.abort(new MooringError("ERR_DEADLINE", `the attempt did not end within ${limitMs / 1000} s`)),
+    )
     .catch(() => {});
   try {
     return await attempt({
