@@ -61,7 +61,7 @@ export async function openIdentity(config: Config, tools: { clock: Clock; log: L
     }
     case "symmetric-key": {
       const { openSymmetricKeyIdentity } = await import("../identity/symmetric-key.ts");
-      return openSymmetricKeyIdentity(symmetricKey ?? {}, { ...named, ...tools });
+      return openSymmetricKeyIdentity(symmetricKey ?? {}, { registrationId, ...tools });
     }
   }
 }

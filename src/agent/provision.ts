@@ -23,7 +23,7 @@ import { MooringError } from "../errors.ts";
 import type { TpmIdentity } from "../identity/tpm.ts";
 import type { Tpm } from "../tpm/tpm.ts";
 import { type Connected, registerWithService, type Tools } from "./connect.ts";
-import { decide, type Trigger } from "./decide.ts";
+import { type Decision, decide, type Trigger } from "./decide.ts";
 import { closeIdentity, type Identity, openIdentity, wantedBy } from "./identity.ts";
 
 export interface Provisioned {
@@ -42,24 +42,43 @@ export async function provision(
   { operatorAsks, ...tools }: Tools & { operatorAsks: boolean },
 ): Promise<Provisioned> {
   const stateDirectory = config.state.directory;
+  const wanted = await wantedBy(config);
+  const plan = (): Plan => {
+    const current = loadCurrent(stateDirectory, tools);
+    return { current, decision: decide({ assignment: current?.assignment, wanted, operatorAsks }) };
+  };
+
+  // The usual boot: nothing to do, nothing to lock.
+  const glance = plan();
+  if (isSettled(glance)) return keep(config, glance.current, tools);
+
   prepareState(stateDirectory);
   using _lock = lockState(stateDirectory);
-
-  const current = loadCurrent(stateDirectory, tools);
-  const decision = decide({ assignment: current?.assignment, wanted: await wantedBy(config), operatorAsks });
-  if (decision.act === "keep" && current) {
-    tools.log.debug("assignment.kept", shown(current.assignment));
+  const { current, decision } = plan();
+  if (decision.act === "keep") {
+    if (!current) throw new MooringError("ERR_INTERNAL", "decided to keep an assignment that is not there");
     if (needsItsHubKey(current))
       await withTpm(config, tools, (tpm) => keepHubKey(tpm, current, stateDirectory, tools));
-    return publish(config, current, tools);
+    return keep(config, current, tools);
   }
-  if (decision.act === "keep")
-    throw new MooringError("ERR_INTERNAL", "decided to keep an assignment that is not there");
 
   tools.log.info("provisioning.started", { trigger: decision.trigger, because: decision.because });
   const generation = await provisionAnew(config, tools);
   tools.log.info("assignment.promoted", { ...shown(generation.assignment), trigger: decision.trigger });
   return { ...(await publish(config, generation, tools)), trigger: decision.trigger };
+}
+
+interface Plan {
+  readonly current: Generation | undefined;
+  readonly decision: Decision;
+}
+
+const isSettled = (plan: Plan): plan is Plan & { current: Generation } =>
+  plan.decision.act === "keep" && plan.current !== undefined && !needsItsHubKey(plan.current);
+
+function keep(config: Config, generation: Generation, tools: Tools): Promise<Provisioned> {
+  tools.log.debug("assignment.kept", shown(generation.assignment));
+  return publish(config, generation, tools);
 }
 
 async function provisionAnew(config: Config, tools: Tools): Promise<Generation> {

@@ -1,6 +1,7 @@
 // `mooring identity show`: who this gateway is, in the words that an enrollment needs.
 
 import type { Command } from "commander";
+import type { Tools } from "../agent/connect.ts";
 import { closeIdentity, type Identity, openIdentity } from "../agent/identity.ts";
 import { loadConfig } from "../config/load.ts";
 import { type CommonOptions, commandTools, withCommonOptions } from "./options.ts";
@@ -16,9 +17,10 @@ export function addIdentityCommands(program: Command): void {
     )
     .action(async (options: CommonOptions) => {
       const config = loadConfig(options.config);
-      const opened = await openIdentity(config, commandTools(options));
+      const tools = commandTools(options);
+      const opened = await openIdentity(config, tools);
       try {
-        const facts = await identityFacts(opened);
+        const facts = await identityFacts(opened, tools);
         if (options.json) printJson(facts);
         else printIdentity(facts);
       } finally {
@@ -29,13 +31,13 @@ export function addIdentityCommands(program: Command): void {
 
 type IdentityFacts = Readonly<Record<string, unknown>>;
 
-async function identityFacts(identity: Identity): Promise<IdentityFacts> {
+async function identityFacts(identity: Identity, tools: Tools): Promise<IdentityFacts> {
   const { source, attestation, registrationId, publicKeySha256 } = identity;
   const common = { source, attestation, registrationId };
   if (identity.source === "x509") return { ...common, publicKeySha256, certificate: identity.facts };
   if (identity.source === "symmetric-key") return common;
   const { endorsementCertificateFacts } = await import("../identity/tpm.ts");
-  const certificate = await endorsementCertificateFacts(identity);
+  const certificate = await endorsementCertificateFacts(identity, tools);
   return {
     ...common,
     endorsementKey: identity.endorsementKey.toString("base64"),
