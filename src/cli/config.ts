@@ -21,7 +21,7 @@ export function addConfigCommands(program: Command): void {
     .action(async (options: CommonOptions) => {
       const checked = loadConfig(options.config);
       await checkTemplates(options.config, checked);
-      if (options.json) printJson({ file: options.config, ok: true, config: checked });
+      if (options.json) printJson({ file: options.config, ok: true });
       else printLine(paint("green", `${options.config} is right.`));
     });
   config

@@ -1,8 +1,25 @@
-import type { Clock } from "../system/clock.ts";
-import type { Log } from "../system/log.ts";
-import type { Secret } from "../system/secret.ts";
+// An X.509 certificate and its private key as an identity: read from PEM files or a PKCS#12 archive, checked before
+// the network is bothered with them.
 
-/** Where the certificate and its key are: PEM files, or a PKCS#12 archive that holds both. */
+import type { KeyObject, X509Certificate } from "node:crypto";
+import { MooringError } from "../errors.ts";
+import type { Clock } from "../system/clock.ts";
+import { type Log, silentLog } from "../system/log.ts";
+import { Secret } from "../system/secret.ts";
+import {
+  type CertificateFacts,
+  commonNameOf,
+  factsOf,
+  orderChain,
+  parseCertificates,
+  publicKeySha256,
+  requireUsable,
+} from "./certificate.ts";
+import { readIdentityFile, readPasswordFile, readSecretFile } from "./files.ts";
+import { parsePrivateKey } from "./private-key.ts";
+import { requireRegistrationId } from "./registration-id.ts";
+
+/** Where certificate and key are: PEM files, or a PKCS#12 archive, whose certificates a PEM file may replace. */
 export interface X509Files {
   readonly certificate?: string;
   readonly privateKey?: string;
@@ -23,32 +40,109 @@ export interface X509Identity {
   readonly facts: CertificateFacts;
 }
 
-export interface CertificateFacts {
-  readonly subject: string;
-  readonly issuer: string;
-  readonly commonName: string | undefined;
-  /** Upper-case hex, as the thumbprints. */
-  readonly serialNumber: string;
-  /** ISO 8601, UTC. */
-  readonly notBefore: string;
-  readonly notAfter: string;
-  readonly sha1Thumbprint: string;
-  readonly sha256Thumbprint: string;
-  /** `RSA 2048`, `EC P-256`, … */
-  readonly keyType: string;
-  /** Certificates in the file, the leaf included. */
-  readonly chainLength: number;
-  /** Whole days until notAfter; negative after it. */
-  readonly daysLeft: number;
+type Chain = readonly [X509Certificate, ...X509Certificate[]];
+
+/**
+ * Reads certificate and key and checks that they belong together and that DPS can take them. The registration id is
+ * the common name; a configured one has to be the same, without regard to case. Throws ERR_IDENTITY_UNREADABLE,
+ * ERR_IDENTITY_INVALID, ERR_KEY_PASSWORD, ERR_KEY_MISMATCH, ERR_CERTIFICATE_EXPIRED, ERR_CERTIFICATE_NOT_YET_VALID,
+ * ERR_REGISTRATION_ID_INVALID.
+ */
+export async function openX509Identity(
+  files: X509Files,
+  { registrationId: configured, clock, log }: { registrationId?: string; clock: Clock; log: Log },
+): Promise<X509Identity> {
+  const { chain, privateKey } = await readChainAndKey(files, log);
+  const [leaf] = chain;
+  const path = certificatePath(files);
+  if (!leaf.checkPrivateKey(privateKey)) {
+    const keyPath = files.privateKey ?? files.pkcs12;
+    throw new MooringError(
+      "ERR_KEY_MISMATCH",
+      `the private key in ${keyPath} does not belong to the certificate in ${path}`,
+      { path },
+    );
+  }
+  const now = clock.now();
+  requireUsable(leaf, path, now);
+  return {
+    source: "x509",
+    attestation: "x509",
+    registrationId: registrationIdOf(leaf, configured, path),
+    publicKeySha256: publicKeySha256(leaf),
+    certificate: chain.map((one) => one.toString()).join(""),
+    privateKey: new Secret(privateKey.export({ type: "pkcs8", format: "pem" })),
+    facts: factsOf(chain, now),
+  };
 }
 
-export declare function openX509Identity(
-  files: X509Files,
-  options: { registrationId?: string; clock: Clock; log: Log },
-): Promise<X509Identity>;
+/** `publicKeySha256` of the identity without touching its key, where a certificate file is configured. */
+export async function x509Fingerprint(files: X509Files): Promise<string> {
+  const { certificate } = files;
+  const [leaf] =
+    certificate === undefined ? (await openArchive(files, silentLog)).chain : readChain(certificate);
+  return publicKeySha256(leaf);
+}
 
-/** publicKeySha256 from the certificate alone, without touching the key: for deciding whether to keep an assignment. */
-export declare function x509Fingerprint(files: X509Files): Promise<string>;
+async function readChainAndKey(files: X509Files, log: Log): Promise<{ chain: Chain; privateKey: KeyObject }> {
+  const { certificate, privateKey, passwordFile } = files;
+  if (privateKey === undefined) {
+    const archive = await openArchive(files, log);
+    return certificate === undefined ? archive : { ...archive, chain: readChain(certificate) };
+  }
+  const chain = readChain(certificatePath(files));
+  const password = passwordFile === undefined ? undefined : readPasswordFile(passwordFile, log);
+  const pem = readSecretFile(privateKey, "the private key", log);
+  return { chain, privateKey: parsePrivateKey(pem.reveal(), password, privateKey) };
+}
 
-/** Facts of a PEM certificate file, leaf and chain in any order. */
-export declare function certificateFacts(pem: string, now: number): CertificateFacts;
+function readChain(path: string): Chain {
+  return orderChain(
+    parseCertificates(readIdentityFile(path, "the certificate").toString("latin1"), path),
+    path,
+  );
+}
+
+async function openArchive(
+  { pkcs12: path, passwordFile }: X509Files,
+  log: Log,
+): Promise<{ chain: Chain; privateKey: KeyObject }> {
+  if (path === undefined) {
+    throw new MooringError(
+      "ERR_IDENTITY_NOT_FOUND",
+      "[identity.x509] names neither certificate and private_key nor pkcs12",
+    );
+  }
+  const password = passwordFile === undefined ? undefined : readPasswordFile(passwordFile, log);
+  const content = readSecretFile(path, "the PKCS#12 archive", log);
+  const { openPkcs12 } = await import("./pkcs12.ts");
+  const { certificates, privateKey } = openPkcs12(content.reveal(), password, path);
+  return { chain: orderChain(certificates, path), privateKey };
+}
+
+function certificatePath({ certificate, pkcs12 }: X509Files): string {
+  const path = certificate ?? pkcs12;
+  if (path !== undefined) return path;
+  throw new MooringError("ERR_IDENTITY_NOT_FOUND", "[identity.x509] names neither certificate nor pkcs12");
+}
+
+/** DPS takes the common name for the registration id, so another one would only be refused later. */
+function registrationIdOf(leaf: X509Certificate, configured: string | undefined, path: string): string {
+  const commonName = commonNameOf(leaf);
+  if (commonName === undefined) {
+    throw new MooringError(
+      "ERR_IDENTITY_INVALID",
+      `the certificate in ${path} needs exactly one common name: the registration id`,
+      { path },
+    );
+  }
+  requireRegistrationId(commonName, `the common name of the certificate in ${path}`);
+  if (configured !== undefined && configured.toLowerCase() !== commonName.toLowerCase()) {
+    throw new MooringError(
+      "ERR_REGISTRATION_ID_INVALID",
+      `registration_id is "${configured}", but the certificate in ${path} is of "${commonName}"`,
+      { path, hint: "remove [identity] registration_id, or make it the certificate's common name" },
+    );
+  }
+  return configured ?? commonName;
+}
