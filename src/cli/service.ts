@@ -6,6 +6,7 @@ import { causeText } from "../errors.ts";
 import type { RunningService } from "../service/service.ts";
 import { systemClock } from "../system/clock.ts";
 import type { Fields, Log } from "../system/log.ts";
+import { printLine } from "./output.ts";
 
 interface RunOptions {
   data: string;
@@ -15,7 +16,6 @@ interface RunOptions {
   hostname: string[];
   hub: string[];
   retryAfter: number;
-  /** The program's own option. */
   json?: boolean;
 }
 
@@ -36,6 +36,7 @@ export function addServiceCommands(program: Command): void {
     .option("--hostname <name...>", "names or addresses by which devices reach it, for its certificate", [])
     .option("--hub <host...>", "hubs that devices may be assigned to, kept in the data directory", [])
     .option("--retry-after <seconds>", "what 202 asks for; 0 answers at once", integer(0, 300), 3)
+    .option("--json", "print events as JSON, one a line")
     .addHelpText("after", help)
     .action(run);
 }
@@ -47,8 +48,7 @@ Examples:
 
 SDKs other than Mooring know only the ports 443 and 8883; give those to let them in.`;
 
-async function run(_options: RunOptions, command: Command): Promise<void> {
-  const { json = false, ...options } = command.optsWithGlobals<RunOptions>();
+async function run({ json = false, ...options }: RunOptions): Promise<void> {
   const { startService } = await import("../service/service.ts");
   const stopSignal = nextSignal("SIGTERM", "SIGINT");
   const service = await startService({
@@ -62,10 +62,10 @@ async function run(_options: RunOptions, command: Command): Promise<void> {
     clock: systemClock,
     log: eventLog(json ? jsonLine : humanLine),
   });
-  print(json ? readyLine(service) : banner(service, options.host));
+  printLine(json ? readyLine(service) : banner(service, options.host));
   const signal = await stopSignal;
   await service.stop();
-  print((json ? jsonLine : humanLine)("service.stopped", { signal }));
+  printLine((json ? jsonLine : humanLine)("service.stopped", { signal }));
 }
 
 function readyLine({ idScope, httpsPort, mqttPort, caFile, connectionString }: RunningService): string {
@@ -96,7 +96,7 @@ Ctrl-C stops it. What happens is told below.`;
 
 /** Info and above; debug is for tests. */
 function eventLog(line: (event: string, fields: Fields) => string): Log {
-  const tell = (event: string, fields: Fields = {}): void => print(line(event, fields));
+  const tell = (event: string, fields: Fields = {}): void => printLine(line(event, fields));
   return { debug: () => {}, info: tell, warn: tell, error: tell };
 }
 
@@ -115,10 +115,6 @@ function printable(fields: Fields): Fields {
     entries.map(([name, value]) => [name, value instanceof Error ? causeText(value) : value]),
   );
 }
-
-const print = (line: string): void => {
-  process.stdout.write(`${line}\n`);
-};
 
 /** Listens from now on, so that a signal during the start is not lost. */
 function nextSignal(...signals: NodeJS.Signals[]): Promise<NodeJS.Signals> {

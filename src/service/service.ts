@@ -50,9 +50,10 @@ export interface RunningService {
 export async function startService(options: ServiceOptions): Promise<RunningService> {
   const { dataDirectory, host, clock, log } = options;
   const undo: (() => void | Promise<void>)[] = [];
-  const stop = async (): Promise<void> => {
-    for (const step of undo.splice(0).reverse()) await step();
+  const undoAll = async (): Promise<void> => {
+    for (const step of undo.reverse()) await step();
   };
+  let stopping: Promise<void> | undefined;
   try {
     const lock = lockDataDirectory(dataDirectory);
     undo.push(lock.release);
@@ -96,10 +97,13 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
       caFile: credential.caFile,
       connectionString,
       connectionStringFile,
-      stop,
+      stop: () => {
+        stopping ??= undoAll();
+        return stopping;
+      },
     };
   } catch (error) {
-    await stop();
+    await undoAll();
     throw error;
   }
 }
