@@ -1,0 +1,155 @@
+// One request to the service API: signed, sent, and its answer or its failure put into our words.
+
+import { createHmac } from "node:crypto";
+import { type Agent, request } from "node:https";
+import { json } from "node:stream/consumers";
+import { type ErrorCode, MooringError, systemCode } from "../errors.ts";
+import type { Clock } from "../system/clock.ts";
+import type { ServiceConnection } from "./connection-string.ts";
+
+const apiVersion = "2021-10-01";
+const tokenLifetimeSeconds = 300;
+/** How long the line may be silent. */
+const idleTimeoutMs = 30_000;
+
+export interface Line {
+  readonly connection: ServiceConnection;
+  readonly agent: Agent;
+  readonly clock: Clock;
+}
+
+export interface ServiceRequest {
+  readonly method: "GET" | "PUT" | "POST" | "DELETE";
+  /** Encoded, without the query. */
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: unknown;
+  readonly signal: AbortSignal;
+}
+
+export interface ServiceAnswer {
+  readonly headers: NodeJS.Dict<string | string[]>;
+  /** Undefined for 204. */
+  readonly body: unknown;
+}
+
+const lineHints: Partial<Record<ErrorCode, string>> = {
+  ERR_DNS: "check HostName in the connection string",
+  ERR_CONNECT: "check HostName in the connection string, and that the service is running",
+  ERR_TLS_SERVER: "check HostName in the connection string, and name the CA of the service with --ca-file",
+};
+
+/** Throws ERR_UNAUTHORIZED, ERR_ENROLLMENT_*, ERR_THROTTLED, ERR_SERVICE_UNAVAILABLE, or what is wrong with the line. */
+export async function exchange(line: Line, question: ServiceRequest): Promise<ServiceAnswer> {
+  const { signal } = question;
+  signal.throwIfAborted();
+  try {
+    const { status, ...answer } = await send(line, question);
+    if (status >= 200 && status < 300) return answer;
+    throw refusal(status, answer.body, question);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof MooringError) throw error;
+    const { host, port } = line.connection;
+    const code = lineFailure(error);
+    throw new MooringError(code, `cannot ask the service at ${host}:${port}`, {
+      cause: error,
+      ...(lineHints[code] && { hint: lineHints[code] }),
+    });
+  }
+}
+
+function send(
+  { connection, agent, clock }: Line,
+  { method, path, headers, body, signal }: ServiceRequest,
+): Promise<ServiceAnswer & { status: number }> {
+  const { host, port } = connection;
+  const text = body === undefined ? "" : JSON.stringify(body);
+  return new Promise((resolve, reject) => {
+    const sent = request({
+      agent,
+      host,
+      port,
+      method,
+      path: `${path}?api-version=${apiVersion}`,
+      timeout: idleTimeoutMs,
+      signal,
+      headers: {
+        accept: "application/json",
+        authorization: serviceToken(connection, clock.now()),
+        ...(body !== undefined && { "content-type": "application/json; charset=utf-8" }),
+        ...(method !== "GET" && { "content-length": Buffer.byteLength(text) }),
+        ...headers,
+      },
+    });
+    sent.once("timeout", () =>
+      sent.destroy(
+        new MooringError("ERR_DEADLINE", `${host}:${port} said nothing for ${idleTimeoutMs / 1000} s`),
+      ),
+    );
+    sent.once("error", reject);
+    sent.once("response", async (answer) => {
+      const status = answer.statusCode ?? 0;
+      const isJson = answer.headers["content-type"]?.includes("application/json");
+      try {
+        if (isJson) resolve({ status, headers: answer.headers, body: await json(answer) });
+        else resolve({ status, headers: answer.resume().headers, body: undefined });
+      } catch (cause) {
+        reject(cause);
+      }
+    });
+    sent.end(text);
+  });
+}
+
+/** Good for the whole service, for a few minutes (DPS, control access: security tokens). */
+function serviceToken({ host, keyName, key }: ServiceConnection, now: number): string {
+  const resource = encodeURIComponent(host.includes(":") ? `[${host}]` : host);
+  const expiry = Math.floor(now / 1000) + tokenLifetimeSeconds;
+  const signature = createHmac("sha256", key.reveal()).update(`${resource}\n${expiry}`).digest("base64");
+  return `SharedAccessSignature sr=${resource}&sig=${encodeURIComponent(signature)}&se=${expiry}&skn=${encodeURIComponent(keyName)}`;
+}
+
+function refusal(status: number, body: unknown, { method, path }: ServiceRequest): MooringError {
+  const { errorCode, message, trackingId } = (body ?? {}) as Record<string, unknown>;
+  if (status < 400 || (status < 500 && typeof errorCode !== "number")) {
+    return new MooringError(
+      "ERR_PROTOCOL",
+      `${method} ${path} was answered with ${status}, and not as DPS does`,
+      {
+        status,
+      },
+    );
+  }
+  const details = {
+    status,
+    ...(typeof errorCode === "number" && { serviceErrorCode: errorCode }),
+    ...(typeof trackingId === "string" && { trackingId }),
+    ...(typeof message === "string" && { serviceMessage: message }),
+    ...((status === 401 || status === 403) && {
+      hint: "check the policy and the key in the connection string",
+    }),
+  };
+  const said = typeof message === "string" ? `: ${message}` : "";
+  return new MooringError(codeFor(status), `the service refuses ${method} ${path}${said}`, details);
+}
+
+function codeFor(status: number): ErrorCode {
+  if (status === 401 || status === 403) return "ERR_UNAUTHORIZED";
+  if (status === 404) return "ERR_ENROLLMENT_NOT_FOUND";
+  if (status === 409 || status === 412) return "ERR_ENROLLMENT_CONFLICT";
+  if (status === 429) return "ERR_THROTTLED";
+  return status >= 500 ? "ERR_SERVICE_UNAVAILABLE" : "ERR_ENROLLMENT_REFUSED";
+}
+
+const dns = new Set(["ENOTFOUND", "EAI_AGAIN", "EAI_FAIL", "EAI_NODATA"]);
+const brokenLine = new Set(["ECONNRESET", "EPIPE"]);
+
+/** System errors are about TCP; what is left comes from TLS, which here can only dislike the server. */
+function lineFailure(error: unknown): ErrorCode {
+  if (error instanceof SyntaxError) return "ERR_PROTOCOL";
+  const code = systemCode(error) ?? "";
+  if (dns.has(code)) return "ERR_DNS";
+  if (brokenLine.has(code)) return "ERR_CONNECTION_LOST";
+  return /^E[A-Z]+$/.test(code) && code !== "EPROTO" ? "ERR_CONNECT" : "ERR_TLS_SERVER";
+}
