@@ -27,6 +27,9 @@ export interface HttpsServerOptions {
   readonly log: Log;
 }
 
+/** A connection outlives the pauses of a polling device, and a request is not sent by the drop. */
+const timeouts = { keepAliveTimeout: 65_000, requestTimeout: 30_000 };
+
 /** A server that is ready and does not listen yet. */
 export async function createHttpsServer(options: HttpsServerOptions): Promise<Server> {
   const { credential, deviceApi, serviceApi, clock, log } = options;
@@ -48,12 +51,10 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Se
 
   const app = fastify({
     serverFactory: (handler) => {
-      server = createServer(tlsOptions(credential), handler);
+      server = createServer({ ...tlsOptions(credential), ...timeouts }, handler);
       // biome-ignore lint/suspicious/noExplicitAny: fastify's types want to be told which server it is, in every plugin
       return server as any;
     },
-    requestTimeout: 30_000,
-    keepAliveTimeout: 65_000,
     exposeHeadRoutes: false,
     frameworkErrors: onError,
     routerOptions: { caseSensitive: false, ignoreTrailingSlash: true, maxParamLength: 512 },

@@ -115,6 +115,14 @@ describe("register over HTTPS", () => {
     expect(body).toEqual(assigning.body);
   });
 
+  it("keeps the connection through the pause that it asks for", async () => {
+    const port = await serveHttps(recordingDeviceApi().deviceApi);
+    const agent = new Agent({ keepAlive: true });
+    onTestFinished(() => agent.destroy());
+    const { headers } = await ask(port, "PUT", registerPath, { body: "{}", agent });
+    expect(headers["keep-alive"]).toBe("timeout=65");
+  });
+
   it("is answered 200 without Retry-After and Location", async () => {
     const port = await serveHttps(
       recordingDeviceApi(() => ({ status: 200, body: { status: "assigned" }, requestId: "r" })).deviceApi,
