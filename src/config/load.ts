@@ -97,7 +97,8 @@ function merge(into: Tables, from: Tables, file: string, origins: Map<string, st
   for (const [key, value] of Object.entries(from)) {
     const at = [...path, key];
     const existing = Object.hasOwn(into, key) ? into[key] : undefined;
-    origins.set(keyText(at), file);
+    // A table that several files share stays the first one's: what is missing in it is missing there.
+    if (!isTable(value) || !isTable(existing)) origins.set(keyText(at), file);
     if (isTable(value)) {
       const target = isTable(existing) ? existing : {};
       put(into, key, target);

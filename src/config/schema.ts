@@ -1,7 +1,7 @@
 // What a configuration may say: TOML tables in snake_case come in, the Config that the rest of Mooring reads goes
 // out. Pure: no files, no clock. Every default lives here; rules that span several keys live in rules.ts.
 
-import * as v from "valibot";
+import { array, exactOptional, optional, pipe, transform } from "valibot";
 import {
   account,
   command,
@@ -76,15 +76,13 @@ export interface Output {
   readonly onChange?: readonly string[];
 }
 
-const { exactOptional, optional } = v;
-
 const portTable = table({
   https: optional(port, 443),
   mqtt: optional(port, 8883),
   mqtt_ws: optional(port, 443),
 });
 
-const provisioningTable = v.pipe(
+const provisioningTable = pipe(
   table({
     endpoint: optional(endpoint, "global.azure-devices-provisioning.net"),
     id_scope: idScope,
@@ -97,7 +95,7 @@ const provisioningTable = v.pipe(
     payload_file: exactOptional(path),
     deadline: optional(duration, "2min"),
   }),
-  v.transform(({ deadline, ...rest }) => ({ ...rest, deadlineMs: deadline })),
+  transform(({ deadline, ...rest }) => ({ ...rest, deadlineMs: deadline })),
 );
 
 const identityTable = table({
@@ -135,14 +133,14 @@ const outputTable = table({
 });
 
 /** The whole of config.toml. Unknown keys are left to problems.ts, which knows what was meant. */
-export const configTable = v.pipe(
+export const configTable = pipe(
   table({
     provisioning: provisioningTable,
     identity: optional(identityTable, {}),
     state: optional(table({ directory: optional(path, "/var/lib/mooring") }), {}),
-    outputs: exactOptional(v.array(outputTable, "must be a list of tables: [[outputs]]")),
+    outputs: exactOptional(array(outputTable, "must be a list of tables: [[outputs]]")),
   }),
-  v.transform(
+  transform(
     (config): Config => ({
       ...config,
       outputs: config.outputs ?? [{ path: `${config.state.directory}/hub.env`, format: "env", mode: 0o640 }],
