@@ -9,6 +9,7 @@ import {
   putEnrollment,
   type WriteContext,
 } from "./enrollments.ts";
+import { jsonObject, readInput } from "./json-input.ts";
 import { Refusal } from "./refusal.ts";
 
 const largestBulk = 10;
@@ -58,17 +59,13 @@ function readBulk(
   body: unknown,
 ): { mode: BulkMode; items: BulkItem[] } {
   const item = v.looseObject({ [idMember]: v.string(), etag: v.nullish(v.string()) });
-  const schema = v.object({ mode: v.string(), [plural]: v.array(item) });
-  const result = v.safeParse(schema, body);
-  if (!result.success) {
-    const [issue] = result.issues;
-    throw new Refusal(400000, `${v.getDotPath(issue) ?? "body"}: ${issue.message}`);
-  }
-  const given = result.output["mode"] as string;
+  const schema = jsonObject({ mode: v.string(), [plural]: v.array(item) });
+  const input = readInput(schema, body) as Record<string, unknown>;
+  const given = input["mode"] as string;
   // SDKs disagree about the case of updateIfMatchETag.
   const mode = bulkModes.find((each) => each.toLowerCase() === given.toLowerCase());
   if (!mode) throw new Refusal(400000, `mode: expected one of ${bulkModes.join(", ")}`);
-  const rows = result.output[plural] as { [member: string]: unknown; etag?: string | null }[];
+  const rows = input[plural] as { [member: string]: unknown; etag?: string | null }[];
   if (rows.length === 0 || rows.length > largestBulk) {
     throw new Refusal(400000, `${plural}: expected 1 to ${largestBulk} items, received ${rows.length}`);
   }

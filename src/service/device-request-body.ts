@@ -2,14 +2,15 @@
 
 import * as v from "valibot";
 import type { DeviceRegistration } from "../registration/wire.ts";
+import { jsonObject, readInput } from "./json-input.ts";
 import { Refusal } from "./refusal.ts";
 
 /** The limit of DPS for one message. */
 export const longestMessage = 96 * 1024;
 
-const schema = v.object({
+const schema = jsonObject({
   registrationId: v.nullish(v.string()),
-  tpm: v.nullish(v.object({ endorsementKey: v.string(), storageRootKey: v.nullish(v.string()) })),
+  tpm: v.nullish(jsonObject({ endorsementKey: v.string(), storageRootKey: v.nullish(v.string()) })),
   payload: v.optional(v.unknown()),
   csr: v.nullish(v.string()),
 });
@@ -19,12 +20,7 @@ export function readDeviceRegistration(body: Uint8Array): DeviceRegistration {
   if (body.byteLength > longestMessage) {
     throw new Refusal(400000, `The message is larger than ${longestMessage} bytes.`);
   }
-  const result = v.safeParse(schema, parseJson(body));
-  if (!result.success) {
-    const [issue] = result.issues;
-    throw new Refusal(400000, `${v.getDotPath(issue) ?? "body"}: ${issue.message}`);
-  }
-  const { registrationId, tpm, payload, csr } = result.output;
+  const { registrationId, tpm, payload, csr } = readInput(schema, parseJson(body));
   if (csr) throw new Refusal(400000, "csr: this service issues no certificates");
   return {
     ...(registrationId && { registrationId }),

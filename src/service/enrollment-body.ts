@@ -2,29 +2,29 @@
 // registrationState) and members that nobody knows are passed over; null means absent.
 
 import * as v from "valibot";
-import { Refusal } from "./refusal.ts";
+import { jsonObject, jsonRecord, readInput } from "./json-input.ts";
 
 const text = v.nullish(v.string());
-const certificate = v.object({
+const certificate = jsonObject({
   certificate: text,
-  info: v.nullish(v.object({ sha256Thumbprint: text })),
+  info: v.nullish(jsonObject({ sha256Thumbprint: text })),
 });
 const certificates = v.nullish(
-  v.object({ primary: v.nullish(certificate), secondary: v.nullish(certificate) }),
+  jsonObject({ primary: v.nullish(certificate), secondary: v.nullish(certificate) }),
 );
-const record = v.nullish(v.record(v.string(), v.unknown()));
+const record = v.nullish(jsonRecord);
 
-const attestation = v.object({
+const attestation = jsonObject({
   type: v.picklist(["tpm", "x509", "symmetricKey"]),
-  tpm: v.nullish(v.object({ endorsementKey: v.string(), storageRootKey: text })),
+  tpm: v.nullish(jsonObject({ endorsementKey: v.string(), storageRootKey: text })),
   x509: v.nullish(
-    v.object({
+    jsonObject({
       clientCertificates: certificates,
       signingCertificates: certificates,
       caReferences: v.nullish(v.unknown()),
     }),
   ),
-  symmetricKey: v.nullish(v.object({ primaryKey: text, secondaryKey: text })),
+  symmetricKey: v.nullish(jsonObject({ primaryKey: text, secondaryKey: text })),
 });
 
 const hostName = v.pipe(
@@ -35,7 +35,7 @@ const hostName = v.pipe(
   ),
 );
 
-const schema = v.object({
+const schema = jsonObject({
   registrationId: text,
   enrollmentGroupId: text,
   attestation,
@@ -50,17 +50,19 @@ const schema = v.object({
     ),
   ),
   optionalDeviceInformation: record,
-  capabilities: v.nullish(v.object({ iotEdge: v.nullish(v.boolean()) })),
-  initialTwin: v.nullish(v.object({ tags: record, properties: v.nullish(v.object({ desired: record })) })),
+  capabilities: v.nullish(jsonObject({ iotEdge: v.nullish(v.boolean()) })),
+  initialTwin: v.nullish(
+    jsonObject({ tags: record, properties: v.nullish(jsonObject({ desired: record })) }),
+  ),
   provisioningStatus: v.nullish(v.picklist(["enabled", "disabled"])),
   reprovisionPolicy: v.nullish(
-    v.object({ updateHubAssignment: v.boolean(), migrateDeviceData: v.boolean() }),
+    jsonObject({ updateHubAssignment: v.boolean(), migrateDeviceData: v.boolean() }),
   ),
   allocationPolicy: v.nullish(v.picklist(["hashed", "geoLatency", "static", "custom"])),
   iotHubHostName: v.nullish(hostName),
   iotHubs: v.nullish(v.pipe(v.array(hostName), v.maxLength(50, "more than 50 hubs"))),
   customAllocationDefinition: v.nullish(
-    v.object({
+    jsonObject({
       webhookUrl: v.pipe(v.string(), v.regex(/^https:\/\/\S+$/i, "not an https URL")),
       apiVersion: v.pipe(v.string(), v.regex(/^\d{4}-\d{2}-\d{2}(-preview)?$/, "not an api-version")),
     }),
@@ -73,9 +75,4 @@ export type AttestationBody = EnrollmentBody["attestation"];
 export type CertificatesBody = NonNullable<NonNullable<AttestationBody["x509"]>["clientCertificates"]>;
 
 /** Throws a 400000 that names the first member that is wrong. */
-export function readEnrollmentBody(body: unknown): EnrollmentBody {
-  const result = v.safeParse(schema, body);
-  if (result.success) return result.output;
-  const [issue] = result.issues;
-  throw new Refusal(400000, `${v.getDotPath(issue) ?? "body"}: ${issue.message}`);
-}
+export const readEnrollmentBody = (body: unknown): EnrollmentBody => readInput(schema, body);

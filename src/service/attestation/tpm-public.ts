@@ -39,7 +39,9 @@ function readPublic(base64: string, field: string, attributes: number): TpmPubli
   const area = sized ? bytes.subarray(2) : bytes;
   try {
     const reader = new Reader(area);
-    if (reader.u16() !== algorithm.rsa) refuse("not an RSA key; DPS knows no other");
+    const type = reader.u16();
+    if (!sized && type !== algorithm.rsa) refuse("not a complete TPM2B_PUBLIC");
+    if (type !== algorithm.rsa) refuse("not an RSA key; DPS knows no other");
     if (reader.u16() !== algorithm.sha256) refuse("its name algorithm is not SHA-256");
     if ((reader.u32() & attributes) !== attributes) refuse("its attributes are not those of such a key");
     reader.sized();

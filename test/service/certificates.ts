@@ -1,0 +1,52 @@
+// Certificates from the OpenSSL command line, in a temporary directory: whom they name, who signed them, what they may.
+
+import { execFileSync } from "node:child_process";
+import { X509Certificate } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+export interface Issued {
+  readonly name: string;
+  readonly pem: string;
+  readonly der: Buffer;
+}
+
+export interface Workshop extends Disposable {
+  /** Valid from now for 30 days. Self-signed without `by`. */
+  issue(subject: string, options?: { by?: Issued; ca?: boolean }): Issued;
+}
+
+export function certificateWorkshop(): Workshop {
+  const directory = mkdtempSync(join(tmpdir(), "mooring-certificates-"));
+  const file = (name: string): string => join(directory, name);
+  let count = 0;
+  return {
+    issue(subject, { by, ca = false } = {}) {
+      const name = `${++count}`;
+      const signer = by ? ["-CA", file(`${by.name}.pem`), "-CAkey", file(`${by.name}.key`)] : [];
+      execFileSync(
+        "openssl",
+        [
+          ...[
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-noenc",
+            "-days",
+            "30",
+          ],
+          ...["-keyout", file(`${name}.key`), "-out", file(`${name}.pem`), "-subj", subject, ...signer],
+          ...["-addext", `basicConstraints=critical,CA:${ca ? "TRUE" : "FALSE"}`],
+        ],
+        { stdio: "pipe" },
+      );
+      const pem = readFileSync(file(`${name}.pem`), "utf8");
+      return { name, pem, der: new X509Certificate(pem).raw };
+    },
+    [Symbol.dispose]: () => rmSync(directory, { recursive: true }),
+  };
+}
