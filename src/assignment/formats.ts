@@ -72,9 +72,8 @@ const placeholder = /\{\{(.*?)\}\}/g;
 const known: ReadonlySet<string> = new Set(Object.keys(publishedFields({} as Assignment)));
 
 function memberOf(value: unknown, name: string): unknown {
-  return typeof value === "object" && value !== null && Object.hasOwn(value, name)
-    ? (value as Record<string, unknown>)[name]
-    : undefined;
+  if (typeof value !== "object" || value === null) return undefined;
+  return Object.entries(value).find(([key]) => key === name)?.[1];
 }
 
 function withoutNulls(value: unknown): unknown {
