@@ -114,7 +114,8 @@ MOORING_TPM_API TSS2_RC mooring_tpm_sign(mooring_tpm *tpm, const uint8_t *wrappe
 MOORING_TPM_API TSS2_RC mooring_tpm_sign_with_handle(mooring_tpm *tpm, uint32_t handle, const uint8_t *data,
                                                      uint32_t size, uint8_t hmac[MOORING_TPM_HMAC_SIZE]);
 
-/* Makes a wrapped key persistent at a handle, which must be free (TPM_RC_NV_DEFINED otherwise). */
+/* Makes a wrapped key persistent at a handle, which must be free (TPM_RC_NV_DEFINED otherwise). The handles of the EK
+ * and SRK are refused here and by mooring_tpm_evict: MOORING_TPM_RC_ARGUMENT. */
 MOORING_TPM_API TSS2_RC mooring_tpm_persist(mooring_tpm *tpm, const uint8_t *wrapped_key, uint32_t wrapped_size,
                                             uint32_t handle);
 

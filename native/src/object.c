@@ -13,10 +13,13 @@ TSS2_RC mooring_object_find(mooring_tpm *tpm, TPM2_HANDLE handle, ESYS_TR *objec
     return mooring_is_absent(rc) ? MOORING_TPM_RC_ABSENT : rc;
 }
 
-/* Lets go of our reference; the TPM keeps the object. */
+/* Lets go of our reference; the TPM keeps the object. ESYS gives one reference to all who look for the same handle, so
+ * those of the EK and SRK stay. */
 void mooring_object_forget(mooring_tpm *tpm, ESYS_TR *object)
 {
-    if (*object != ESYS_TR_NONE)
+    const bool kept = *object == tpm->endorsement_key.object || *object == tpm->storage_root_key.object;
+
+    if (*object != ESYS_TR_NONE && !kept)
         (void)Esys_TR_Close(tpm->esys, object);
     *object = ESYS_TR_NONE;
 }

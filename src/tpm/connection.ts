@@ -4,7 +4,7 @@ import { MooringError } from "../errors.ts";
 import type { Secret } from "../system/secret.ts";
 import { openFailure } from "./device-node.ts";
 import { type Argument, type Context, type TpmLibrary, tpmLibrary, type Verb } from "./library.ts";
-import { isOutOfSlots, tpmError } from "./response-codes.ts";
+import { isOutOfSlots, rcFailure, tpmError } from "./response-codes.ts";
 
 interface Attempt {
   /** What is tried on what, for the error's text. */
@@ -71,7 +71,15 @@ function connection(library: TpmLibrary, context: Context, tcti: string): Connec
       rc = await library.call(verb, context, ...args);
     }
     if (rc === 0 || expected.includes(rc)) return rc;
-    throw tpmError(rc, attempted, library.explain(rc), { usesKey });
+    const keyIsToBlame = usesKey && (rc !== rcFailure || (await stillWorks()));
+    throw tpmError(rc, attempted, library.explain(rc), { keyIsToBlame });
+  };
+
+  /** A TPM in failure mode answers nothing but its test result; one that merely failed to decrypt goes on. */
+  const stillWorks = async (): Promise<boolean> => {
+    const out = Buffer.alloc(1024);
+    const size = Buffer.from(Uint32Array.of(out.length).buffer);
+    return (await library.call("read_public", context, 0x8100_0001, out, size)) === 0;
   };
 
   const close = (): Promise<void> => {

@@ -6,6 +6,9 @@ import { type ErrorCode, MooringError } from "../errors.ts";
 /** Codes of native/mooring-tpm.h that callers act upon. */
 export const ownRc = { absent: 0x4d0001, otherIndex: 0x4d0006 } as const;
 
+/** TPM_RC_FAILURE: what a TPM in failure mode says to everything, and some say when decryption fails. */
+export const rcFailure = 0x101;
+
 /** TPM_RC_NV_SPACE: the TPM has no room for another index or persistent object. */
 export const rcNvSpace = 0x14b;
 
@@ -19,51 +22,49 @@ interface Finding {
   readonly hint?: string;
 }
 
-const byCode = new Map<number, Finding>([
-  [
-    0x100,
-    {
-      code: "ERR_TPM_UNAVAILABLE",
-      hint: "the TPM was not started: run `tpm2_startup -c`, or look at the firmware's log",
-    },
-  ], // INITIALIZE
-  [
-    rcNvSpace,
-    {
-      code: "ERR_TPM_COMMAND",
-      hint: "the TPM's memory is full: see `tpm2_getcap handles-persistent` and `handles-nv-index`",
-    },
-  ],
-  [0x14c, { code: "ERR_TPM_HANDLE_OCCUPIED" }], // NV_DEFINED
-  ...[...noSlot, 0x904, 0x908, 0x90a, 0x920, 0x922, 0x923].map((rc): [number, Finding] => [
-    rc,
-    { code: "ERR_TPM_BUSY" },
-  ]), // and MEMORY, YIELDED, TESTING, NV_RATE, RETRY, NV_UNAVAILABLE
-  [0x921, { code: "ERR_TPM_LOCKOUT" }], // LOCKOUT
-  [
-    0x7001b,
-    {
-      code: "ERR_TPM_COMMAND",
-      hint: "an answer of the TPM was not authentic: something between it and this program changed it",
-    },
-  ], // ESYS_RC_RSP_AUTH_FAILED
-  [
-    0x4d0002,
-    {
-      code: "ERR_TPM_HANDLE_OCCUPIED",
-      hint: "an RSA-2048 EK belongs at 0x81010001 and an SRK at 0x81000001: see `tpm2_readpublic -c HANDLE`",
-    },
-  ],
-  [
-    0x4d0003,
-    { code: "ERR_TPM_COMMAND", hint: "something between the TPM and this program changes its answers" },
-  ],
-  [0x4d0004, { code: "ERR_TPM_KEY_REJECTED" }],
-  [0x4d0005, { code: "ERR_TPM_HANDLE_OCCUPIED" }],
-  [0x4d0007, { code: "ERR_INTERNAL" }],
-  [0x4d0008, { code: "ERR_INTERNAL" }],
-  [0x4d0009, { code: "ERR_INTERNAL" }],
-]);
+const internal: Finding = { code: "ERR_INTERNAL" };
+const busy: Finding = { code: "ERR_TPM_BUSY" };
+
+// Codes that stand alone, each with its name.
+const byCode: Readonly<Record<string, Finding>> = {
+  "0x100": {
+    code: "ERR_TPM_UNAVAILABLE", // INITIALIZE
+    hint: "the TPM was not started: run `tpm2_startup -c`, or look at the firmware's log",
+  },
+  "0x14b": {
+    code: "ERR_TPM_COMMAND", // NV_SPACE
+    hint: "the TPM's memory is full: see `tpm2_getcap handles-persistent` and `tpm2_getcap handles-nv-index`",
+  },
+  "0x14c": { code: "ERR_TPM_HANDLE_OCCUPIED" }, // NV_DEFINED
+  "0x902": busy, // OBJECT_MEMORY
+  "0x903": busy, // SESSION_MEMORY
+  "0x904": busy, // MEMORY
+  "0x905": busy, // SESSION_HANDLES
+  "0x906": busy, // OBJECT_HANDLES
+  "0x908": busy, // YIELDED
+  "0x90a": busy, // TESTING
+  "0x920": busy, // NV_RATE
+  "0x921": { code: "ERR_TPM_LOCKOUT" }, // LOCKOUT
+  "0x922": busy, // RETRY
+  "0x923": busy, // NV_UNAVAILABLE
+  "0x7001b": {
+    code: "ERR_TPM_COMMAND", // ESYS_RC_RSP_AUTH_FAILED
+    hint: "an answer was not authentic: something between the TPM and this program changed it",
+  },
+  "0x4d0002": {
+    code: "ERR_TPM_HANDLE_OCCUPIED", // NOT_A_ROOT_KEY
+    hint: "an RSA-2048 EK belongs at 0x81010001 and an SRK at 0x81000001: see `tpm2_readpublic -c HANDLE`",
+  },
+  "0x4d0003": {
+    code: "ERR_TPM_COMMAND", // INCONSISTENT
+    hint: "something between the TPM and this program changes its answers",
+  },
+  "0x4d0004": { code: "ERR_TPM_KEY_REJECTED" }, // BAD_KEY
+  "0x4d0005": { code: "ERR_TPM_HANDLE_OCCUPIED" }, // OTHER_OBJECT
+  "0x4d0007": internal, // BUFFER
+  "0x4d0008": internal, // MEMORY
+  "0x4d0009": internal, // ARGUMENT
+};
 
 /** TSS2_BASE_RC BAD_SEQUENCE, NO_CONNECTION, IO_ERROR, INSUFFICIENT_RESPONSE, MALFORMED_RESPONSE: the connection is spent. */
 const lostConnection = [0x07, 0x08, 0x0a, 0x11, 0x12];
@@ -73,7 +74,6 @@ const formatOne = {
   flag: 0x80,
   error: 0x3f,
   aboutParameter: 0x40,
-  aboutSession: 0x800,
   number: 0xf00,
 } as const;
 const authorizationErrors = [0x0e, 0x22]; // AUTH_FAIL, BAD_AUTH
@@ -84,15 +84,16 @@ function aboutKey(rc: number): boolean {
   return (rc & formatOne.aboutParameter) !== 0 || (rc & formatOne.number) === 0;
 }
 
-function classify(rc: number, usesKey: boolean): Finding {
+function classify(rc: number, keyIsToBlame: boolean): Finding {
   const of = rc >>> 16;
   const fromTpm = of === layer.tpm || of === layer.resourceManager;
-  const known = byCode.get(fromTpm ? rc & 0xffff : rc);
+  const known = byCode[hex(fromTpm ? rc & 0xffff : rc)];
   if (known) return known;
   if (of === layer.tcti) return { code: "ERR_TPM_UNAVAILABLE" };
   if (!fromTpm)
     return { code: lostConnection.includes(rc & 0xffff) ? "ERR_TPM_UNAVAILABLE" : "ERR_TPM_COMMAND" };
-  if ((rc & formatOne.flag) === 0) return { code: "ERR_TPM_COMMAND" };
+  if ((rc & formatOne.flag) === 0)
+    return { code: keyIsToBlame && rc === rcFailure ? "ERR_TPM_KEY_REJECTED" : "ERR_TPM_COMMAND" };
   const error = rc & formatOne.error;
   if (authorizationErrors.includes(error)) return { code: "ERR_TPM_AUTHORIZATION" };
   if (error === disabledHierarchy)
@@ -100,25 +101,28 @@ function classify(rc: number, usesKey: boolean): Finding {
       code: "ERR_TPM_COMMAND",
       hint: "the owner or endorsement hierarchy is disabled: enable it in the firmware's setup",
     };
-  return { code: usesKey && aboutKey(rc) ? "ERR_TPM_KEY_REJECTED" : "ERR_TPM_COMMAND" };
+  return { code: keyIsToBlame && aboutKey(rc) ? "ERR_TPM_KEY_REJECTED" : "ERR_TPM_COMMAND" };
 }
 
 /** True when loaded objects or sessions fill the TPM. */
 export const isOutOfSlots = (rc: number): boolean => noSlot.includes(rc & 0xffff) && rc >>> 16 !== layer.own;
 
 /**
- * The error for a response code. `attempted` says what was tried on what; `text` is the code in words; `usesKey` that
- * the command took a key that came from outside, so that a bad parameter means a bad key.
+ * The error for a response code. `attempted` says what was tried on what; `text` is the code in words; `keyIsToBlame`
+ * that the command took a key that came from outside, so that a bad parameter means a bad key.
  */
 export function tpmError(
   rc: number,
   attempted: string,
   text: string,
-  { usesKey = false } = {},
+  { keyIsToBlame = false } = {},
 ): MooringError {
-  const { code, hint } = classify(rc, usesKey);
-  return new MooringError(code, `${attempted}: ${text} (0x${rc.toString(16)})`, {
+  const { code, hint } = classify(rc, keyIsToBlame);
+  const words = code === "ERR_TPM_KEY_REJECTED" && rc === rcFailure ? "the TPM cannot decrypt it" : text;
+  return new MooringError(code, `${attempted}: ${words} (${hex(rc)})`, {
     rc,
     ...(hint !== undefined && { hint }),
   });
 }
+
+const hex = (value: number): string => `0x${value.toString(16)}`;

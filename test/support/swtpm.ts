@@ -20,6 +20,7 @@ export interface Swtpm extends AsyncDisposable {
   /** Socket of the command channel; `${socket}.ctrl` is the control channel. */
   readonly socket: string;
   readonly directory: string;
+  readonly pid: number;
   /** Runs a tpm2-tools program in the directory and resolves to its standard output. */
   tool(program: string, ...args: readonly string[]): Promise<string>;
   /** Kills it with SIGKILL, as a power cut would; what is in its NV stays. */
@@ -48,6 +49,9 @@ export async function startSwtpm(options: { endorsementCertificate?: boolean } =
     env,
     socket,
     directory,
+    get pid() {
+      return process.pid as number;
+    },
     tool: async (program, ...args) => (await run(program, [...args], { env, cwd: directory })).stdout,
     kill,
     restart: async () => {

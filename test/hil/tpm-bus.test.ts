@@ -1,0 +1,192 @@
+import { randomBytes } from "node:crypto";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { nameOfPublic } from "../../src/tpm/public-area.ts";
+import { type BusTap, responseOf, tapBus } from "../support/bus-tap.ts";
+import { type Swtpm, startSwtpm } from "../support/swtpm.ts";
+import { thrownBy } from "../support/thrown.ts";
+import { authenticationKeyFor, hmacSha256, leftInTpm, withTpm, wrappedIn } from "../support/tpm.ts";
+
+// TPM_CC
+const command = {
+  import: 0x156,
+  hmac: 0x155,
+  load: 0x157,
+  readPublic: 0x173,
+  startAuthSession: 0x176,
+} as const;
+const rcRetry = 0x922;
+
+let swtpm: Swtpm;
+let tap: BusTap;
+beforeEach(async () => {
+  swtpm = await startSwtpm();
+  await withTpm({ tcti: swtpm.tcti }, async (tpm) => [
+    await tpm.storageRootKey(),
+    await tpm.endorsementKey(),
+  ]);
+  tap = await tapBus(swtpm);
+});
+afterEach(async () => {
+  await tap[Symbol.asyncDispose]();
+  await swtpm.stop();
+});
+
+describe("somebody who listens on the bus", () => {
+  it("sees neither the wrapping key, nor the HMAC key, nor what is signed, nor the signature", async () => {
+    const [key, wrappingKey] = [randomBytes(32), randomBytes(16)];
+    const [short, long] = [Buffer.from("short and secret"), randomBytes(5500)];
+    const { blob, signatures } = await withTpm({ tcti: tap.tcti }, async (tpm) => {
+      const blob = await authenticationKeyFor(tpm, key, wrappingKey);
+      const wrapped = await tpm.activate(blob);
+      return { blob, signatures: [await tpm.sign(wrapped, short), await tpm.sign(wrapped, long)] };
+    });
+
+    const seen = Buffer.concat([...tap.commands, ...tap.responses]);
+    const secrets = [key, wrappingKey, short, long.subarray(0, 1024), long.subarray(-16), ...signatures];
+    for (const secret of secrets) expect(seen.includes(secret)).toBe(false);
+    expect(seen.includes(blob.subarray(314, 456))).toBe(true); // negative control: the duplicate travels as it came
+  });
+});
+
+describe("somebody who changes answers on the bus", () => {
+  it("cannot change a signature unnoticed", async () => {
+    await withTpm({ tcti: tap.tcti }, async (tpm) => {
+      const wrapped = await wrappedIn(tpm, randomBytes(32));
+      tap.onResponse = (response, code) => (code === command.hmac ? flipped(response, 20) : response);
+      const error = await thrownBy(() => tpm.sign(wrapped, Buffer.from("data")));
+      expect(error.code).toBe("ERR_TPM_COMMAND");
+      expect(error.details.rc).toBe(0x7001b);
+    });
+  });
+
+  it("cannot show one storage root key and use another", async () => {
+    let reads = 0;
+    tap.onResponse = (response, code) =>
+      code === command.readPublic && ++reads === 2 ? forgedPublic(response) : response;
+    const error = await withTpm({ tcti: tap.tcti }, (tpm) => thrownBy(() => tpm.storageRootKey()));
+    expect(error.code).toBe("ERR_TPM_COMMAND");
+    expect(error.details.rc).toBe(0x4d0003);
+  });
+});
+
+describe("a TPM that is in trouble", () => {
+  it("and asks to retry is asked again", async () => {
+    let refusals = 3;
+    tap.onCommand = (_command, code) =>
+      code === command.load && refusals-- > 0 ? responseOf(rcRetry) : undefined;
+    const [key, data] = [randomBytes(32), Buffer.from("data")];
+    const signature = await withTpm({ tcti: tap.tcti }, async (tpm) =>
+      tpm.sign(await wrappedIn(tpm, key), data),
+    );
+    expect(signature).toEqual(hmacSha256(key, data));
+    expect(refusals).toBeLessThan(0);
+  });
+
+  it("and asks to retry for ever is reported as busy", async () => {
+    await withTpm({ tcti: tap.tcti }, async (tpm) => {
+      const wrapped = await wrappedIn(tpm, randomBytes(32));
+      tap.onCommand = (_command, code) => (code === command.load ? responseOf(rcRetry) : undefined);
+      expect((await thrownBy(() => tpm.sign(wrapped, Buffer.from("data")))).code).toBe("ERR_TPM_BUSY");
+      tap.onCommand = () => undefined;
+      expect((await tpm.sign(wrapped, Buffer.from("data"))).length).toBe(32);
+    });
+    expect(await leftInTpm(swtpm)).toBe("");
+  });
+
+  it.each([
+    ["0x921", "ERR_TPM_LOCKOUT"],
+    ["0x9a2", "ERR_TPM_AUTHORIZATION"],
+    ["0x98e", "ERR_TPM_AUTHORIZATION"],
+    ["0x101", "ERR_TPM_KEY_REJECTED"],
+    ["0x1df", "ERR_TPM_KEY_REJECTED"],
+    ["0x922", "ERR_TPM_BUSY"],
+    ["0x18b", "ERR_TPM_COMMAND"],
+  ])("and answers an import with %s is reported as %s, and works again afterwards", async (rcText, code) => {
+    await withTpm({ tcti: tap.tcti }, async (tpm) => {
+      const rc = Number(rcText);
+      const blob = await authenticationKeyFor(tpm, randomBytes(32));
+      let asked = 0;
+      tap.onCommand = (_command, cc) => (cc === command.import && ++asked ? responseOf(rc) : undefined);
+      const error = await thrownBy(() => tpm.activate(blob));
+      expect(error.code).toBe(code);
+      expect(error.details.rc).toBe(rc);
+      if (code === "ERR_TPM_AUTHORIZATION" || code === "ERR_TPM_LOCKOUT") expect(asked).toBe(1);
+      tap.onCommand = () => undefined;
+      expect((await tpm.activate(blob)).length).toBeGreaterThan(0);
+    });
+    expect(await leftInTpm(swtpm)).toBe("");
+  });
+
+  it("and fails at everything is not blamed on the key", async () => {
+    await withTpm({ tcti: tap.tcti }, async (tpm) => {
+      const blob = await authenticationKeyFor(tpm, randomBytes(32));
+      tap.onCommand = () => responseOf(0x101);
+      expect((await thrownBy(() => tpm.activate(blob))).code).toBe("ERR_TPM_COMMAND");
+    });
+  });
+});
+
+describe("a connection that breaks", () => {
+  it.each([0, 1, 2, 3, 4, 5, 6])(
+    "after %i more commands ends the call with ERR_TPM_UNAVAILABLE, and the next call too",
+    async (more) => {
+      await withTpm({ tcti: tap.tcti }, async (tpm) => {
+        const blob = await authenticationKeyFor(tpm, randomBytes(32));
+        let left = more;
+        tap.onCommand = () => (left-- > 0 ? undefined : "hang up");
+        const error = await thrownBy(async () => tpm.sign(await tpm.activate(blob), Buffer.from("data")));
+        expect(error.code).toBe("ERR_TPM_UNAVAILABLE");
+        expect((await thrownBy(() => tpm.describe())).code).toBe("ERR_TPM_UNAVAILABLE");
+      });
+    },
+  );
+
+  it("because the TPM is gone ends the call too", async () => {
+    await withTpm({ tcti: swtpm.tcti }, async (tpm) => {
+      await tpm.describe();
+      await swtpm.kill();
+      expect((await thrownBy(() => tpm.describe())).code).toBe("ERR_TPM_UNAVAILABLE");
+    });
+  });
+
+  it("is refused in words when there is no TPM at all", async () => {
+    const error = await thrownBy(() =>
+      withTpm({ tcti: "swtpm:path=/nowhere/tpm.sock" }, (tpm) => tpm.describe()),
+    );
+    expect(error.code).toBe("ERR_TPM_UNAVAILABLE");
+    expect(error.message).toContain("swtpm:path=/nowhere/tpm.sock");
+  });
+
+  it("leaves sessions and objects behind that do not keep the next ones from working", async () => {
+    const [key, data] = [randomBytes(32), Buffer.from("data")];
+    const wrapped = await withTpm({ tcti: tap.tcti }, (tpm) => wrappedIn(tpm, key));
+    for (let round = 0; round < 4; round++) {
+      await withTpm({ tcti: tap.tcti }, async (tpm) => {
+        tap.onCommand = (_command, code) => (code === command.hmac ? "hang up" : undefined);
+        await thrownBy(() => tpm.sign(wrapped, data));
+      });
+    }
+    tap.onCommand = () => undefined;
+    expect(await leftInTpm(swtpm)).not.toBe("");
+    expect(await withTpm({ tcti: tap.tcti }, (tpm) => tpm.sign(wrapped, data))).toEqual(
+      hmacSha256(key, data),
+    );
+    expect(await withTpm({ tcti: swtpm.tcti }, (tpm) => tpm.sign(wrapped, data))).toEqual(
+      hmacSha256(key, data),
+    );
+  });
+});
+
+/** Another modulus, and the Name that goes with it: header, TPM2B_PUBLIC, TPM2B_NAME. */
+function forgedPublic(response: Buffer): Buffer {
+  const forged = flipped(response, 200);
+  const publicEnd = 12 + forged.readUInt16BE(10);
+  nameOfPublic(forged.subarray(10, publicEnd)).copy(forged, publicEnd + 2);
+  return forged;
+}
+
+function flipped(frame: Buffer, at: number): Buffer {
+  const copy = Buffer.from(frame);
+  copy[at] = (copy[at] ?? 0) ^ 1;
+  return copy;
+}

@@ -1,0 +1,92 @@
+// A listener on the bus between the program and the software TPM: sees every command and response as they are, and can
+// answer in the TPM's place or change what it said.
+
+import { connect, createServer, type Server, type Socket } from "node:net";
+import type { Swtpm } from "./swtpm.ts";
+
+/** Frames have a 10-byte header: tag, size (4 bytes at offset 2), command or response code (4 bytes at offset 6). */
+export interface BusTap extends AsyncDisposable {
+  readonly tcti: string;
+  readonly commands: Buffer[];
+  readonly responses: Buffer[];
+  /** What the TPM is made to answer to a command instead of doing it; undefined lets it through. */
+  onCommand: (command: Buffer, code: number) => Buffer | "hang up" | undefined;
+  /** What the program is made to read instead of a response. */
+  onResponse: (response: Buffer, commandCode: number) => Buffer;
+}
+
+/** A response that is nothing but a response code. */
+export function responseOf(rc: number): Buffer {
+  const response = Buffer.alloc(10);
+  response.writeUInt16BE(0x8001, 0);
+  response.writeUInt32BE(10, 2);
+  response.writeUInt32BE(rc, 6);
+  return response;
+}
+
+export async function tapBus(swtpm: Swtpm): Promise<BusTap> {
+  const path = `${swtpm.directory}/tap.sock`;
+  const sockets = new Set<Socket>();
+  const servers = [
+    await listen(path, (client) => relayFrames(client, join(connect(swtpm.socket)))),
+    await listen(`${path}.ctrl`, (client) => {
+      const tpm = join(connect(`${swtpm.socket}.ctrl`));
+      client.pipe(tpm).pipe(client);
+    }),
+  ];
+
+  const tap: BusTap = {
+    tcti: `swtpm:path=${path}`,
+    commands: [],
+    responses: [],
+    onCommand: () => undefined,
+    onResponse: (response) => response,
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of sockets) socket.destroy();
+      for (const server of servers) await new Promise((resolve) => server.close(resolve));
+    },
+  };
+  return tap;
+
+  function join(socket: Socket): Socket {
+    sockets.add(socket);
+    socket.on("error", () => socket.destroy());
+    socket.once("close", () => sockets.delete(socket));
+    return socket;
+  }
+
+  function listen(at: string, onClient: (client: Socket) => void): Promise<Server> {
+    const server = createServer((client) => onClient(join(client)));
+    return new Promise((resolve) => server.listen(at, () => resolve(server)));
+  }
+
+  function relayFrames(client: Socket, tpm: Socket): void {
+    let code = 0;
+    eachFrame(client, (command) => {
+      tap.commands.push(command);
+      code = command.readUInt32BE(6);
+      const answer = tap.onCommand(command, code);
+      if (answer === "hang up") client.destroy();
+      else if (answer) client.write(answer);
+      else tpm.write(command);
+    });
+    eachFrame(tpm, (response) => {
+      tap.responses.push(response);
+      client.write(tap.onResponse(response, code));
+    });
+    client.once("close", () => tpm.destroy());
+    tpm.once("close", () => client.destroy());
+  }
+}
+
+function eachFrame(socket: Socket, onFrame: (frame: Buffer) => void): void {
+  let pending = Buffer.alloc(0);
+  socket.on("data", (data) => {
+    pending = Buffer.concat([pending, data]);
+    while (pending.length >= 10 && pending.length >= pending.readUInt32BE(2)) {
+      const size = pending.readUInt32BE(2);
+      onFrame(pending.subarray(0, size));
+      pending = pending.subarray(size);
+    }
+  });
+}
