@@ -4,11 +4,9 @@
 import type { TLSSocket } from "node:tls";
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from "fastify";
 import type { DeviceApi, DeviceRequest } from "./device-api.ts";
+import { longestMessage } from "./device-request-body.ts";
 import { Refusal } from "./refusal.ts";
 import { clientCertificates } from "./tls.ts";
-
-/** What DPS takes in one message. */
-export const maxMessageBytes = 96 * 1024;
 
 interface DeviceRoute {
   Params: { idScope: string; registrationId: string; operationId?: string };
@@ -30,7 +28,7 @@ export function deviceRoutes({ deviceApi }: { deviceApi: DeviceApi }): FastifyPl
     app.removeAllContentTypeParsers();
     app.addContentTypeParser(
       "*",
-      { parseAs: "buffer", bodyLimit: maxMessageBytes },
+      { parseAs: "buffer", bodyLimit: longestMessage },
       (_request, body, parsed) => parsed(null, body),
     );
     for (const { method, url, operation } of routes) {

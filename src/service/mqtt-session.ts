@@ -15,7 +15,7 @@ import { responseFilter, responseTopic } from "../registration/wire.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
 import type { DeviceAnswer, DeviceApi } from "./device-api.ts";
-import { maxMessageBytes } from "./device-routes.ts";
+import { longestMessage } from "./device-request-body.ts";
 import { connectLevel, ProtocolViolation, parsePacket, readFrames } from "./mqtt-frames.ts";
 import { type MqttRequest, type MqttUser, parseRequestTopic, parseUsername } from "./mqtt-words.ts";
 import { Refusal, refusalBody } from "./refusal.ts";
@@ -163,8 +163,8 @@ class MqttSession {
     const { user, authorization } = this.#greeted;
     const { transport, certificates } = this.#link;
     if (encodedRequestId === undefined) return this.#refuse(new Refusal(400000, "The topic has no $rid"));
-    if (body.length > maxMessageBytes) {
-      return this.#refuse(new Refusal(413000, `The message is larger than ${maxMessageBytes} bytes`));
+    if (body.length > longestMessage) {
+      return this.#refuse(new Refusal(413000, `The message is larger than ${longestMessage} bytes`));
     }
     try {
       return await deviceApi.handle({

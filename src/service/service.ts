@@ -14,6 +14,7 @@ import { createMqttServer, mqttSessions } from "./mqtt-server.ts";
 import type { Policy } from "./records.ts";
 import { serviceApi } from "./service-api.ts";
 import { openStore } from "./store.ts";
+import { tlsOptions } from "./tls.ts";
 import { acceptMqttOverWebSockets } from "./websocket.ts";
 
 export interface ServiceOptions {
@@ -45,6 +46,9 @@ export interface RunningService {
   readonly connectionStringFile: string;
   stop(): Promise<void>;
 }
+
+/** The server certificate of a service that is never restarted has to be renewed as well. */
+const renewalCheckMs = 24 * 60 * 60 * 1000;
 
 /** Throws ERR_SERVICE_START when the directory or a port cannot be had; nothing stays open then. */
 export async function startService(options: ServiceOptions): Promise<RunningService> {
@@ -85,6 +89,16 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
     const mqttServer = createMqttServer(credential, sessions);
     const mqtt = await listen(mqttServer, { host, port: options.mqttPort, purpose: "MQTT" });
     listeners.push(mqtt);
+
+    const renewal = setInterval(() => {
+      try {
+        const renewed = tlsOptions(openAuthority(dataDirectory, { hostnames, clock }));
+        for (const server of [httpsServer, mqttServer]) server.setSecureContext(renewed);
+      } catch (error) {
+        log.error("service.renewal-failed", { error });
+      }
+    }, renewalCheckMs);
+    undo.push(() => clearInterval(renewal));
 
     const connectionStringFile = join(dataDirectory, "connection-string");
     const serviceHost = ownName[0] ?? "localhost";

@@ -6,7 +6,7 @@ import { Agent, request as httpsRequest } from "node:https";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { createWebSocketStream, WebSocket } from "ws";
 import { lockDataDirectory } from "../../src/service/data-directory.ts";
 import { type RunningService, type ServiceOptions, startService } from "../../src/service/service.ts";
@@ -148,6 +148,28 @@ describe("a service that starts", () => {
     expect(socket.authorized).toBe(true);
     socket.destroy();
   });
+});
+
+it("renews the server certificate of a service that runs for more than a year", async () => {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const aYear = 370 * 24 * 60 * 60 * 1000;
+  let now = Date.now() - aYear;
+  const service = await start({ clock: { ...systemClock, now: () => now } });
+  const validTo = async (port: number): Promise<number> => {
+    const socket = await tlsConnection(port, service.caFile);
+    const { valid_to: validTo } = socket.getPeerCertificate();
+    socket.destroy();
+    return Date.parse(validTo);
+  };
+  const ports = [service.httpsPort, service.mqttPort];
+  const before = await Promise.all(ports.map(validTo));
+  vi.advanceTimersByTime(24 * 60 * 60 * 1000);
+  expect(await Promise.all(ports.map(validTo))).toEqual(before);
+  now += aYear;
+  vi.advanceTimersByTime(24 * 60 * 60 * 1000);
+  const after = await Promise.all(ports.map(validTo));
+  expect(after).toEqual(before.map((ms) => ms + aYear));
 });
 
 describe("devices", () => {
