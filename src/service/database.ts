@@ -52,7 +52,7 @@ export function openDatabase(file: string): DatabaseSync {
     // With a write-ahead log, NORMAL survives any crash of this process, and a power cut without damage; that may
     // cost the last few registrations, which devices simply repeat.
     db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000");
-    migrate(db);
+    migrate(db, file);
     return db;
   } catch (cause) {
     db?.close();
@@ -61,14 +61,14 @@ export function openDatabase(file: string): DatabaseSync {
   }
 }
 
-function migrate(db: DatabaseSync): void {
+function migrate(db: DatabaseSync, file: string): void {
   db.exec("BEGIN IMMEDIATE");
   try {
     const { user_version: layout } = db.prepare("PRAGMA user_version").get() as { user_version: number };
     if (layout > steps.length) {
       throw new MooringError(
         "ERR_SERVICE_START",
-        `the store has layout ${layout}, this version of the service knows ${steps.length} at most`,
+        `the store ${file} has layout ${layout}, this version of the service knows ${steps.length} at most`,
       );
     }
     for (const step of steps.slice(layout)) step(db);

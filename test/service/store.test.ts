@@ -1,0 +1,151 @@
+import { chmodSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
+import { describe, expect, it } from "vitest";
+import type { EnrollmentGroup, Registration } from "../../src/service/records.ts";
+import { openStore } from "../../src/service/store.ts";
+import { thrownBy } from "../support/thrown.ts";
+import { openDesk, temporaryFile, temporaryStore } from "./desk.ts";
+
+const symmetric = { attestation: { type: "symmetricKey" } };
+
+const registration = (registrationId: string, enrollmentGroupId: string): Registration => ({
+  registrationId,
+  enrollmentGroupId,
+  attestation: "x509",
+  createdDateTimeUtc: "",
+  lastUpdatedDateTimeUtc: "",
+  status: "assigned",
+  etag: "",
+});
+
+describe("the store", () => {
+  it("makes its id scope and keys once, in the forms that Azure's have", () => {
+    const file = temporaryFile("service.db");
+    const first = openStore(file);
+    expect(first.idScope).toMatch(/^0ne00[0-9A-F]{6}$/);
+    const [owner] = first.policies;
+    expect(owner).toMatchObject({ name: "provisioningserviceowner", permissions: { length: 5 } });
+    expect(Buffer.from(owner?.key ?? "", "base64")).toHaveLength(64);
+    first.close();
+    const second = openStore(file);
+    expect(second.idScope).toBe(first.idScope);
+    expect(second.policies).toEqual(first.policies);
+    second.close();
+    expect(temporaryStore().idScope).not.toBe(first.idScope);
+  });
+
+  it("survives a restart with everything in it", async () => {
+    const file = temporaryFile("service.db");
+    const before = openStore(file);
+    before.linkHubs(["one.example", "two.example"]);
+    const desk = openDesk({ store: before });
+    const row = desk.enroll("gw-1", symmetric);
+    desk.enrollGroup("plant", symmetric);
+    const { primaryKey } =
+      row.attestation.type === "symmetricKey" ? row.attestation.symmetricKey : expect.fail();
+    await desk.ask({ registrationId: "gw-1", authorization: desk.token("gw-1", primaryKey) });
+    const registered = before.registrations.get("gw-1") ?? expect.fail();
+    before.close();
+
+    const after = openStore(file);
+    expect(after.linkedHubs).toEqual(["one.example", "two.example"]);
+    expect(after.enrollments.get("gw-1")).toEqual(row);
+    expect(after.enrollmentGroups.all()).toHaveLength(1);
+    expect(after.registrations.get("gw-1")).toEqual(registered);
+    expect(after.devices.get(registered.assignedHub ?? "", "gw-1")).toMatchObject({ registrationId: "gw-1" });
+    after.close();
+  });
+
+  it("is readable by its owner alone, whatever the umask and whatever the file was", () => {
+    const file = temporaryFile("service.db");
+    const before = process.umask(0);
+    const store = openStore(file);
+    process.umask(before);
+    store.linkHubs(["one.example"]);
+    for (const each of [file, `${file}-wal`, `${file}-shm`]) expect(statSync(each).mode & 0o777).toBe(0o600);
+    store.close();
+    chmodSync(file, 0o644);
+    openStore(file).close();
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+  });
+
+  it("finds ids in any case, and gives them back as they were written", () => {
+    const desk = openDesk();
+    desk.enroll("Gw-1", symmetric);
+    expect(desk.store.enrollments.get("gW-1")?.registrationId).toBe("Gw-1");
+    expect(desk.store.enrollments.delete("GW-1")).toBe(true);
+    expect(desk.store.enrollments.delete("GW-1")).toBe(false);
+    expect(desk.store.enrollments.get("Gw-1")).toBeUndefined();
+  });
+
+  it("tells devices apart by case, as a hub does", () => {
+    const { devices } = temporaryStore();
+    const device = {
+      registrationId: "x",
+      authentication: { type: "certificateAuthority" },
+      capabilities: { iotEdge: false },
+      twin: {},
+    } as const;
+    devices.put({ ...device, hub: "One.example", deviceId: "Gw" });
+    expect(devices.get("one.EXAMPLE", "Gw")?.hub).toBe("One.example");
+    expect(devices.get("one.example", "gw")).toBeUndefined();
+  });
+
+  it("pages through a group's registrations in order of id", () => {
+    const { registrations } = temporaryStore();
+    for (const id of ["C", "a", "B"]) registrations.put(registration(id, "Plant"));
+    registrations.put(registration("d", "other"));
+    const ids = (rows: Registration[]) => rows.map(({ registrationId }) => registrationId);
+    expect(ids(registrations.pageOfGroup("plant", { limit: 2 }))).toEqual(["a", "B"]);
+    expect(ids(registrations.pageOfGroup("plant", { limit: 2, after: "B" }))).toEqual(["C"]);
+  });
+
+  it("does all of a transaction or nothing of it", () => {
+    const desk = openDesk();
+    const group = desk.enrollGroup("plant", symmetric);
+    const changed: EnrollmentGroup = { ...group, provisioningStatus: "disabled" };
+    const failing = () =>
+      desk.store.transaction(() => {
+        desk.store.enrollmentGroups.put(changed);
+        expect(desk.store.enrollmentGroups.all()[0]?.provisioningStatus).toBe("disabled");
+        throw new RangeError("stop");
+      });
+    expect(failing).toThrow(RangeError);
+    expect(desk.store.enrollmentGroups.all()[0]?.provisioningStatus).toBe("enabled");
+    desk.store.transaction(() => desk.store.enrollmentGroups.put(changed));
+    expect(desk.store.enrollmentGroups.all()[0]?.provisioningStatus).toBe("disabled");
+  });
+
+  it("forgets operations when their time is over", () => {
+    const { operations } = temporaryStore();
+    operations.put({ operationId: "old", registrationId: "x", readyAt: 1000, result: {} });
+    operations.put({ operationId: "new", registrationId: "x", readyAt: 2000, result: {} });
+    operations.prune(2000);
+    expect(operations.get("old")).toBeUndefined();
+    expect(operations.get("new")).toBeDefined();
+  });
+});
+
+describe("a file that cannot be the store", () => {
+  it.each<[string, (file: string) => void]>([
+    ["is a directory", (file) => mkdirSync(file)],
+    [
+      "is no database",
+      (file) => writeFileSync(file, "certainly not SQLite, but long enough to look at".repeat(40)),
+    ],
+    [
+      "is from a later version",
+      (file) => {
+        const db = new DatabaseSync(file);
+        db.exec("PRAGMA user_version = 99");
+        db.close();
+      },
+    ],
+  ])("stops the start when it %s, and is named", async (_, make) => {
+    const file = temporaryFile("service.db");
+    make(file);
+    const error = await thrownBy(() => openStore(file));
+    expect(error.code).toBe("ERR_SERVICE_START");
+    expect(error.message).toContain("store");
+  });
+});
