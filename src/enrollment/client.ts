@@ -6,7 +6,7 @@ import type { ServiceConnection } from "./connection-string.ts";
 import { exchange, type Line, type ServiceRequest } from "./exchange.ts";
 import type { AttestationMechanism, EnrollmentGroup, IndividualEnrollment } from "./record.ts";
 
-export interface Waiting {
+interface Waiting {
   readonly signal: AbortSignal;
 }
 

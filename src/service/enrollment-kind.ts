@@ -8,7 +8,7 @@ import { azureTime, newEtag } from "./stamps.ts";
 import type { Store, Table } from "./store.ts";
 
 /** What the service adds when it writes a record. */
-export interface Writing<Row> {
+interface Writing<Row> {
   readonly id: string;
   readonly before: Row | undefined;
   readonly apiVersion: string;

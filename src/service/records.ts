@@ -46,7 +46,7 @@ export interface SymmetricKeyAttestation {
 
 export type Attestation = TpmAttestation | X509Attestation | SymmetricKeyAttestation;
 
-export interface InitialTwin {
+interface InitialTwin {
   readonly tags?: Record<string, unknown>;
   readonly properties?: { readonly desired?: Record<string, unknown> };
 }
@@ -56,7 +56,7 @@ export interface ReprovisionPolicy {
   readonly migrateDeviceData: boolean;
 }
 
-export type AllocationPolicy = "hashed" | "geoLatency" | "static" | "custom";
+type AllocationPolicy = "hashed" | "geoLatency" | "static" | "custom";
 
 interface Enrollment {
   readonly attestation: Attestation;

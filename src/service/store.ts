@@ -28,23 +28,23 @@ export interface Table<Row> {
   page(page: Page): Row[];
 }
 
-export interface GroupTable extends Table<EnrollmentGroup> {
+interface GroupTable extends Table<EnrollmentGroup> {
   /** All of them; the same objects until one of them changes. */
   all(): readonly EnrollmentGroup[];
 }
 
-export interface RegistrationTable extends Omit<Table<Registration>, "page"> {
+interface RegistrationTable extends Omit<Table<Registration>, "page"> {
   /** The registrations that came through one group. */
   pageOfGroup(enrollmentGroupId: string, page: Page): Registration[];
 }
 
-export interface DeviceTable {
+interface DeviceTable {
   get(hub: string, deviceId: string): Device | undefined;
   put(device: Device): void;
   delete(hub: string, deviceId: string): boolean;
 }
 
-export interface OperationTable {
+interface OperationTable {
   get(operationId: string): Operation | undefined;
   put(operation: Operation): void;
   /** Forgets what was ready before `readyBefore` (ms since 1970). */

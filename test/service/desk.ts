@@ -21,7 +21,7 @@ import type { Fields, Log } from "../../src/system/log.ts";
 import { type VirtualClock, virtualClock } from "../support/virtual-clock.ts";
 
 /** Inside the validity of what the certificate workshop issues. */
-export const startOfTest = Date.now() + 60_000;
+const startOfTest = Date.now() + 60_000;
 
 export function temporaryFile(name: string): string {
   const directory = mkdtempSync(join(tmpdir(), "mooring-service-"));
@@ -55,7 +55,7 @@ export interface Ask extends Partial<Omit<DeviceRequest, "body" | "registrationI
 }
 
 /** What an answer may have inside. */
-export interface AnswerBody {
+interface AnswerBody {
   operationId: string;
   status: string;
   registrationState: Record<string, unknown> & { tpm?: { authenticationKey: string } };
