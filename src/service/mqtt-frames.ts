@@ -1,6 +1,7 @@
-// Bytes to MQTT packets: cuts the stream into whole control packets before anything interprets them, so that no
-// client can make us hold more than one frame's worth, or leave half a frame with us for ever.
+// MQTT packets and the bytes they are: cuts the stream into whole control packets before anything interprets them,
+// so that no client can make us hold more than one frame's worth, or leave half a frame with us for ever.
 
+import { once } from "node:events";
 import type { Duplex } from "node:stream";
 import mqttPacket, { type Packet } from "mqtt-packet";
 
@@ -12,6 +13,7 @@ export class ProtocolViolation extends Error {
 /** What the most generous client library (C#) takes as one packet. */
 const maxFrameBytes = 256 * 1024;
 const frameTimeoutMs = 30_000;
+const drainTimeoutMs = 30_000;
 
 /** Whole control packets as they arrive, fixed header included. Throws ProtocolViolation, or the stream's error. */
 export async function* readFrames(stream: Duplex): AsyncGenerator<Buffer, void> {
@@ -69,10 +71,8 @@ export function parsePacket(frame: Buffer): Packet {
   return packet;
 }
 
-/** The protocol level that a CONNECT frame asks for, in whatever protocol; undefined when it is no CONNECT. */
-export function connectLevel(frame: Buffer): number | undefined {
-  if (frame[0] !== 0x10) return undefined;
-  const body = frame.subarray(frame.findIndex((byte, at) => at > 0 && byte < 0x80) + 1);
-  if (body.length < 3) return undefined;
-  return body[2 + body.readUInt16BE(0)];
+/** Sends a packet. Waits while the client does not read, but not for ever. */
+export async function sendPacket(stream: Duplex, packet: Packet): Promise<void> {
+  if (stream.destroyed || stream.write(mqttPacket.generate(packet))) return;
+  await once(stream, "drain", { signal: AbortSignal.timeout(drainTimeoutMs) });
 }

@@ -2,22 +2,16 @@
 // is a question to the DeviceApi, and the answer goes down the same connection and nowhere else.
 
 import { randomUUID } from "node:crypto";
-import { once } from "node:events";
 import type { Duplex } from "node:stream";
-import mqttPacket, {
-  type IConnectPacket,
-  type IPublishPacket,
-  type ISubscribePacket,
-  type IUnsubscribePacket,
-  type Packet,
-} from "mqtt-packet";
+import type { IPublishPacket, ISubscribePacket, IUnsubscribePacket, Packet } from "mqtt-packet";
 import { responseFilter, responseTopic } from "../registration/wire.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
 import type { DeviceAnswer, DeviceApi } from "./device-api.ts";
 import { longestMessage } from "./device-request-body.ts";
-import { connectLevel, ProtocolViolation, parsePacket, readFrames } from "./mqtt-frames.ts";
-import { type MqttRequest, type MqttUser, parseRequestTopic, parseUsername } from "./mqtt-words.ts";
+import { ProtocolViolation, parsePacket, readFrames, sendPacket } from "./mqtt-frames.ts";
+import { type Greeted, greet } from "./mqtt-greeting.ts";
+import { type MqttRequest, parseRequestTopic } from "./mqtt-words.ts";
 import { Refusal, refusalBody } from "./refusal.ts";
 
 export interface MqttLink {
@@ -37,11 +31,7 @@ export interface MqttSessionOptions {
   readonly onGreeted: (clientKey: string) => void;
 }
 
-/** CONNACK return codes (MQTT 3.1.1, 3.2.2.3). A wrong credential is none of them: DPS answers it on the topic. */
-const connack = { accepted: 0, unacceptableProtocol: 1, identifierRejected: 2, badUsername: 4 };
-
 const noSubscription = 0x80;
-const writeTimeoutMs = 30_000;
 
 /** Serves the device until either side ends it. Throws what ended it, if that was not the device's DISCONNECT. */
 export async function converse(link: MqttLink, options: MqttSessionOptions): Promise<void> {
@@ -51,15 +41,15 @@ export async function converse(link: MqttLink, options: MqttSessionOptions): Pro
   try {
     const greeting = await frames.next();
     if (greeting.done) return;
-    const connect = await greet(stream, greeting.value);
-    if (connect === undefined) return;
+    const greeted = await greet(stream, greeting.value);
+    if (greeted === undefined) return;
     clearTimeout(idle);
-    const { user, keepalive } = connect;
+    const { user, keepalive } = greeted;
     options.onGreeted(`${user.idScope}/${user.registrationId}`.toLowerCase());
 
     // A device that stays silent for one and a half times its keep-alive is gone; zero switches that off.
     if (keepalive > 0) idle = setTimeout(() => stream.destroy(), keepalive * 1500);
-    const session = new MqttSession(link, connect, options);
+    const session = new MqttSession(link, greeted, options);
     for await (const frame of frames) {
       if (keepalive > 0) idle.refresh();
       const packet = parsePacket(frame);
@@ -69,30 +59,6 @@ export async function converse(link: MqttLink, options: MqttSessionOptions): Pro
   } finally {
     clearTimeout(idle);
   }
-}
-
-interface Greeted {
-  readonly user: MqttUser;
-  /** Seconds. */
-  readonly keepalive: number;
-  readonly authorization: string | undefined;
-}
-
-/** Answers CONNECT; undefined when it had to be refused. */
-async function greet(stream: Duplex, frame: Buffer): Promise<Greeted | undefined> {
-  const refuse = async (returnCode: number): Promise<undefined> => {
-    await send(stream, { cmd: "connack", sessionPresent: false, returnCode });
-  };
-  const level = connectLevel(frame);
-  if (level !== undefined && level !== 4) return refuse(connack.unacceptableProtocol);
-  const packet = parsePacket(frame);
-  if (packet.cmd !== "connect") throw new ProtocolViolation(`${packet.cmd} before CONNECT`);
-  const { clientId, username, password, keepalive = 0 } = packet as IConnectPacket;
-  const user = parseUsername(username ?? "");
-  if (user === undefined) return refuse(connack.badUsername);
-  if (clientId.toLowerCase() !== user.registrationId.toLowerCase()) return refuse(connack.identifierRejected);
-  await send(stream, { cmd: "connack", sessionPresent: false, returnCode: connack.accepted });
-  return { user, keepalive, authorization: password?.toString() || undefined };
 }
 
 class MqttSession {
@@ -198,17 +164,11 @@ class MqttSession {
   }
 
   #send(packet: Packet): Promise<void> {
-    return send(this.#link.stream, packet);
+    return sendPacket(this.#link.stream, packet);
   }
 }
 
 function requireId(messageId: number | undefined): number {
   if (!messageId) throw new ProtocolViolation("a packet identifier of zero");
   return messageId;
-}
-
-/** Waits while the device does not read, but not for ever. */
-async function send(stream: Duplex, packet: Packet): Promise<void> {
-  if (stream.destroyed || stream.write(mqttPacket.generate(packet))) return;
-  await once(stream, "drain", { signal: AbortSignal.timeout(writeTimeoutMs) });
 }
