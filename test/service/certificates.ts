@@ -13,8 +13,8 @@ export interface Issued {
 }
 
 export interface Workshop extends Disposable {
-  /** Valid from now for 30 days. Self-signed without `by`. */
-  issue(subject: string, options?: { by?: Issued; ca?: boolean }): Issued;
+  /** Valid from now for 30 days unless said otherwise. Self-signed without `by`; `keyIds` name key and issuer's key. */
+  issue(subject: string, options?: { by?: Issued; ca?: boolean; days?: number; keyIds?: boolean }): Issued;
 }
 
 export function certificateWorkshop(): Workshop {
@@ -22,8 +22,10 @@ export function certificateWorkshop(): Workshop {
   const file = (name: string): string => join(directory, name);
   let count = 0;
   return {
-    issue(subject, { by, ca = false } = {}) {
+    issue(subject, { by, ca = false, days = 30, keyIds = true } = {}) {
       const name = `${++count}`;
+      const withoutIds = ["subjectKeyIdentifier=none", "authorityKeyIdentifier=none"];
+      const ids = keyIds ? [] : withoutIds.flatMap((none) => ["-addext", none]);
       const signer = by ? ["-CA", file(`${by.name}.pem`), "-CAkey", file(`${by.name}.key`)] : [];
       execFileSync(
         "openssl",
@@ -37,9 +39,10 @@ export function certificateWorkshop(): Workshop {
             "ec_paramgen_curve:P-256",
             "-noenc",
             "-days",
-            "30",
+            `${days}`,
           ],
           ...["-keyout", file(`${name}.key`), "-out", file(`${name}.pem`), "-subj", subject, ...signer],
+          ...ids,
           ...["-addext", `basicConstraints=critical,CA:${ca ? "TRUE" : "FALSE"}`],
         ],
         { stdio: "pipe" },

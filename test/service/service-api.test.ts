@@ -285,6 +285,10 @@ describe("a bad enrollment is refused with 400 and the member's name", () => {
       "attestation.symmetricKey.secondaryKey: not 16 to 64",
       { attestation: { type: "symmetricKey", symmetricKey: { secondaryKey: "AAAA" } } },
     ],
+    [
+      "attestation.symmetricKey.primaryKey: not 16 to 64",
+      { attestation: { type: "symmetricKey", symmetricKey: { primaryKey: "AAAA".repeat(22) } } },
+    ],
     ["registrationId: ", { ...tpm, registrationId: "gw-2" }],
     ["deviceId: ", { ...tpm, deviceId: "no spaces" }],
     ["initialTwin.tags: ", { ...tpm, initialTwin: { tags: [] } }],

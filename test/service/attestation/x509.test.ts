@@ -11,6 +11,11 @@ const device = workshop.issue("/O=Acme/CN=gw-1", { by: intermediate });
 const selfSigned = workshop.issue("/CN=gw-1");
 const twinName = workshop.issue("/CN=gw-1");
 const strangerRoot = workshop.issue("/CN=Acme Root", { ca: true });
+const forged = workshop.issue("/CN=gw-1", { by: strangerRoot, keyIds: false });
+const bareRoot = workshop.issue("/CN=Acme Root", { ca: true, keyIds: false });
+const namesake = workshop.issue("/CN=Acme Root", { by: root, ca: true, keyIds: false });
+const shortRoot = workshop.issue("/CN=Short", { ca: true, days: 2 });
+const outlives = workshop.issue("/CN=gw-1", { by: shortRoot });
 const notCa = workshop.issue("/CN=gw-0", { by: root });
 const issuedByDevice = workshop.issue("/CN=gw-1", { by: notCa });
 
@@ -114,6 +119,8 @@ describe("a group of a CA", () => {
     ["the root alone is enrolled and the chain has a gap", root, [device], {}],
     ["the CA only bears the same name", strangerRoot, [device, intermediate], {}],
     ["the CA's twin is sent along", strangerRoot, [device, intermediate, strangerRoot], {}],
+    ["the CA has the right name and signed something else", bareRoot, [forged], {}],
+    ["an intermediate has the right name and signed something else", root, [forged, namesake], {}],
     ["the issuer may not issue", root, [issuedByDevice, notCa], {}],
     ["the certificate is of another device", intermediate, [device], { registrationId: "gw-2" }],
     ["no certificate is sent", intermediate, [], {}],
@@ -121,6 +128,14 @@ describe("a group of a CA", () => {
     const desk = openDesk();
     desk.enrollGroup("plant", asGroup(ca));
     expect((await show(desk, chain, ask)).body).toMatchObject({ errorCode: 401002 });
+  });
+
+  it("lets nobody in when the CA itself has run out", async () => {
+    const desk = openDesk();
+    desk.enrollGroup("plant", asGroup(shortRoot));
+    expect((await show(desk, [outlives])).status).toBe(202);
+    await desk.clock.sleep(3 * days, wait);
+    expect((await show(desk, [outlives])).body).toMatchObject({ errorCode: 401002 });
   });
 
   it("refuses bytes that are no certificate", async () => {
