@@ -1,6 +1,7 @@
 // `mooring service run`: the local provisioning service in the foreground, until SIGTERM or Ctrl-C. With --json
 // every line on standard output is one event, and the first of them says where the service is.
 
+import { resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { causeText } from "../errors.ts";
 import type { RunningService } from "../service/service.ts";
@@ -51,8 +52,9 @@ SDKs other than Mooring know only the ports 443 and 8883; give those to let them
 async function run({ json = false, ...options }: RunOptions): Promise<void> {
   const { startService } = await import("../service/service.ts");
   const stopSignal = nextSignal("SIGTERM", "SIGINT");
+  process.stdout.on("error", () => {}); // who listened may leave; the devices are still there
   const service = await startService({
-    dataDirectory: options.data,
+    dataDirectory: resolve(options.data),
     host: options.host,
     httpsPort: options.httpsPort,
     mqttPort: options.mqttPort,
@@ -81,8 +83,8 @@ Local provisioning service, id scope ${service.idScope}
   Operator's connection string     ${service.connectionStringFile}
 
 Enroll a device, in another terminal:
+  export MOORING_SERVICE="$(cat '${service.connectionStringFile}')" MOORING_SERVICE_CA='${service.caFile}'
   mooring enrollment create --help
-  with --service-file ${service.connectionStringFile} --ca-file ${service.caFile}
 Point the device's /etc/mooring/config.toml here:
   [provisioning]
   endpoint = "localhost"

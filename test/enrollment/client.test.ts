@@ -7,15 +7,15 @@ import { parseConnectionString } from "../../src/enrollment/connection-string.ts
 import { type RunningService, startService } from "../../src/service/service.ts";
 import { systemClock } from "../../src/system/clock.ts";
 import { silentLog } from "../../src/system/log.ts";
-import { temporaryDirectory } from "../service/sockets.ts";
+import { directoryOfFile } from "../service/sockets.ts";
 import { thrownBy } from "../support/thrown.ts";
 
-const directory = temporaryDirectory();
+const directory = directoryOfFile();
 let service: RunningService;
 
 beforeAll(async () => {
   service = await startService({
-    dataDirectory: directory.path,
+    dataDirectory: directory,
     host: "127.0.0.1",
     httpsPort: 0,
     mqttPort: 0,
@@ -26,10 +26,7 @@ beforeAll(async () => {
     log: silentLog,
   });
 });
-afterAll(async () => {
-  await service.stop();
-  directory.remove();
-});
+afterAll(() => service.stop());
 
 const waiting = { signal: new AbortController().signal };
 const symmetric = { attestation: { type: "symmetricKey" } } as const;

@@ -1,26 +1,23 @@
-import { execFileSync } from "node:child_process";
 import { X509Certificate } from "node:crypto";
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { openAuthority } from "../../src/service/authority.ts";
 import { addressBytes } from "../../src/service/certificate.ts";
 import { systemClock } from "../../src/system/clock.ts";
+import { openssl } from "../support/openssl.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
 
 const dayMs = 24 * 60 * 60 * 1000;
 let directory: string;
 
 beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), "mooring-authority-"));
-  onTestFinished(() => rmSync(directory, { recursive: true }));
+  directory = temporaryDirectory();
 });
 
 const open = (hostnames: readonly string[] = [], now = Date.now()) =>
   openAuthority(directory, { hostnames, clock: { ...systemClock, now: () => now } });
 const file = (name: string): string => join(directory, name);
-const openssl = (...args: string[]): string =>
-  execFileSync("openssl", args, { encoding: "utf8", stdio: "pipe" });
 const modeOf = (name: string): number => statSync(file(name)).mode & 0o777;
 
 describe("a new authority", () => {

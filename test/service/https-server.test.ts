@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { Agent, request as httpsRequest, type RequestOptions } from "node:https";
 import type { Server } from "node:tls";
 import type { FastifyPluginAsync } from "fastify";
-import { afterAll, describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import type { DeviceApi } from "../../src/service/device-api.ts";
 import { createHttpsServer } from "../../src/service/https-server.ts";
 import { systemClock } from "../../src/system/clock.ts";
@@ -12,16 +12,15 @@ import { silentLog } from "../../src/system/log.ts";
 import {
   assigning,
   deviceCertificates,
+  directoryOfFile,
   listening,
   recordingDeviceApi,
   serverCredential,
-  temporaryDirectory,
   tlsConnection,
 } from "./sockets.ts";
 
-const directory = temporaryDirectory();
-afterAll(directory.remove);
-const credential = serverCredential(directory.path);
+const directory = directoryOfFile();
+const credential = serverCredential(directory);
 const ca = readFileSync(credential.caFile);
 
 // Literals of the documents (iot-dps-https-sym-key-support.md) and of azure-sdk-for-c's tests.
@@ -298,7 +297,7 @@ describe("TLS", () => {
   it("carries the client's chain to every request of a connection, leaf first, and asks again on the next", async () => {
     const { deviceApi, requests } = recordingDeviceApi();
     const port = await serveHttps(deviceApi);
-    const { chain, key, parts } = deviceCertificates(directory.path, "my-x509-device");
+    const { chain, key, parts } = deviceCertificates(directory, "my-x509-device");
     const ders = parts.map((pem) => Buffer.from(pem.replace(/-----[^-]+-----|\s/g, ""), "base64"));
     for (let connection = 0; connection < 2; connection++) {
       const agent = new Agent({ keepAlive: true, maxSockets: 1 });
@@ -312,7 +311,7 @@ describe("TLS", () => {
   it("takes a client certificate of anybody's; judging it is not TLS's business", async () => {
     const { deviceApi, requests } = recordingDeviceApi();
     const port = await serveHttps(deviceApi);
-    const { parts, key } = deviceCertificates(directory.path, "stranger");
+    const { parts, key } = deviceCertificates(directory, "stranger");
     await ask(port, "PUT", registerPath, { cert: parts[0], key });
     expect(requests[0]?.certificates).toHaveLength(1);
   });
@@ -321,7 +320,7 @@ describe("TLS", () => {
     "asks OpenSSL's client for a certificate, names no issuers, and resumes no session (%s)",
     async (version) => {
       const port = await serveHttps(recordingDeviceApi().deviceApi);
-      const session = `${directory.path}/session${version}`;
+      const session = `${directory}/session${version}`;
       const shake = async (...options: string[]): Promise<string> => {
         const client = spawn("openssl", [
           "s_client",

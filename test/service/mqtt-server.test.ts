@@ -4,7 +4,7 @@ import { createServer as createHttpsServer } from "node:https";
 import type { Duplex } from "node:stream";
 import type { Server } from "node:tls";
 import type { IPublishPacket } from "mqtt-packet";
-import { afterAll, describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { createWebSocketStream, WebSocket } from "ws";
 import type { DeviceAnswer, DeviceApi } from "../../src/service/device-api.ts";
 import { createMqttServer, mqttSessions } from "../../src/service/mqtt-server.ts";
@@ -15,18 +15,17 @@ import { silentLog } from "../../src/system/log.ts";
 import {
   assigning,
   deviceCertificates,
+  directoryOfFile,
   listening,
   RawMqttClient,
   recordingDeviceApi,
   serverCredential,
   tcpConnection,
-  temporaryDirectory,
   tlsConnection,
 } from "./sockets.ts";
 
-const directory = temporaryDirectory();
-afterAll(directory.remove);
-const credential = serverCredential(directory.path);
+const directory = directoryOfFile();
+const credential = serverCredential(directory);
 
 // Literals of azure-sdk-for-c's tests: sdk/tests/iot/provisioning/test_az_iot_provisioning_client.c
 const idScope = "0neFEEDC0DE";
@@ -199,7 +198,7 @@ describe("a registration over MQTT", () => {
   it("carries the password as the SAS token and the client's whole chain, leaf first", async () => {
     const { deviceApi, requests } = recordingDeviceApi();
     const { port } = await serveMqtt(deviceApi);
-    const certificates = deviceCertificates(directory.path, clientId);
+    const certificates = deviceCertificates(directory, clientId);
     const socket = await tlsConnection(port, credential.caFile, {
       cert: certificates.chain,
       key: certificates.key,
@@ -576,7 +575,7 @@ describe("MQTT over WebSockets", () => {
   ])("welcomes the $client SDK at $path with the subprotocol $protocol", async ({ path, protocol }) => {
     const { deviceApi, requests } = recordingDeviceApi();
     const { url } = await serveWebSockets(deviceApi);
-    const certificates = deviceCertificates(directory.path, clientId);
+    const certificates = deviceCertificates(directory, clientId);
     const webSocket = new WebSocket(`${url}${path}`, [protocol], {
       ca,
       cert: certificates.chain,

@@ -12,20 +12,15 @@ import { lockDataDirectory } from "../../src/service/data-directory.ts";
 import { type RunningService, type ServiceOptions, startService } from "../../src/service/service.ts";
 import { systemClock } from "../../src/system/clock.ts";
 import { silentLog } from "../../src/system/log.ts";
-import {
-  deviceCertificates,
-  RawMqttClient,
-  tcpConnection,
-  temporaryDirectory,
-  tlsConnection,
-} from "./sockets.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
+import { deviceCertificates, RawMqttClient, tcpConnection, tlsConnection } from "./sockets.ts";
 
+let directory: string;
 let dataDirectory: string;
 
 beforeEach(() => {
-  const directory = temporaryDirectory();
-  onTestFinished(directory.remove);
-  dataDirectory = join(directory.path, "dps");
+  directory = temporaryDirectory();
+  dataDirectory = join(directory, "dps");
 });
 
 async function start(options: Partial<ServiceOptions> = {}): Promise<RunningService> {
@@ -203,7 +198,7 @@ describe("devices", () => {
 
   it("register with an X.509 certificate of an enrolled CA through every door", async () => {
     const service = await start();
-    const { chain, key, parts } = deviceCertificates(join(dataDirectory, ".."), "gw-1");
+    const { chain, key, parts } = deviceCertificates(directory, "gw-1");
     await enroll(service, "/enrollmentGroups/plant", {
       enrollmentGroupId: "plant",
       attestation: { type: "x509", x509: { signingCertificates: { primary: { certificate: parts[2] } } } },

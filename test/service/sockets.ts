@@ -1,7 +1,6 @@
 // What the tests of the sockets share: a server credential, device certificates made by OpenSSL, a DeviceApi that
 // records what it is asked, and an MQTT client that shows every byte.
 
-import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { type AddressInfo, connect as connectTcp } from "node:net";
@@ -11,48 +10,36 @@ import type { Duplex } from "node:stream";
 import type { Server } from "node:tls";
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
 import mqttPacket, { type Packet } from "mqtt-packet";
+import { afterAll } from "vitest";
 import { openAuthority } from "../../src/service/authority.ts";
 import type { DeviceAnswer, DeviceApi, DeviceRequest } from "../../src/service/device-api.ts";
 import { systemClock } from "../../src/system/clock.ts";
+import { makeCertificate, makeKey } from "../support/openssl.ts";
 
-/** A directory for the whole test file. */
-export function temporaryDirectory(): { path: string; remove: () => void } {
-  const path = mkdtempSync(join(tmpdir(), "mooring-sockets-"));
-  return { path, remove: () => rmSync(path, { recursive: true }) };
+/** A directory that lasts as long as the test file. */
+export function directoryOfFile(): string {
+  const path = mkdtempSync(join(tmpdir(), "mooring-test-"));
+  afterAll(() => rmSync(path, { recursive: true }));
+  return path;
 }
 
 export const serverCredential = (directory: string) =>
   openAuthority(directory, { hostnames: [], clock: systemClock });
 
-/** root → intermediate → device, EC P-256, as PEM; `chain` is leaf first. */
+/** root → intermediate → device, EC P-256, as PEM: `parts` one by one and `chain` together, leaf first. */
 export function deviceCertificates(
   directory: string,
   commonName: string,
 ): { chain: string; key: string; parts: string[] } {
-  const file = (name: string): string => join(directory, name);
-  const openssl = (...args: string[]): void => void execFileSync("openssl", args, { stdio: "pipe" });
   const issue = (name: string, subject: string, issuer?: string): string => {
-    openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", file(`${name}.key`));
-    const signer =
-      issuer === undefined ? [] : ["-CA", file(`${issuer}.pem`), "-CAkey", file(`${issuer}.key`)];
-    const purpose = name === "device" ? "CA:FALSE" : "CA:TRUE";
-    openssl(
-      "req",
-      "-x509",
-      "-new",
-      "-key",
-      file(`${name}.key`),
-      "-subj",
-      `/CN=${subject}`,
-      "-days",
-      "2",
-      ...signer,
-      "-addext",
-      `basicConstraints=critical,${purpose}`,
-      "-out",
-      file(`${name}.pem`),
-    );
-    return readFileSync(file(`${name}.pem`), "utf8");
+    const key = makeKey(directory, `${name}.key`, "EC P-256");
+    const extensions = [`basicConstraints = critical, CA:${name === "device" ? "FALSE" : "TRUE"}`];
+    const by = issuer && {
+      certificate: join(directory, `${issuer}.pem`),
+      key: join(directory, `${issuer}.key`),
+    };
+    const options = { key, subject: `/CN=${subject}`, extensions, ...(by && { issuer: by }) };
+    return readFileSync(makeCertificate(directory, `${name}.pem`, options), "utf8");
   };
   const root = issue("root", "test root");
   const intermediate = issue("intermediate", "test intermediate", "root");
@@ -60,11 +47,11 @@ export function deviceCertificates(
   return {
     chain: device + intermediate + root,
     parts: [device, intermediate, root],
-    key: readFileSync(file("device.key"), "utf8"),
+    key: readFileSync(join(directory, "device.key"), "utf8"),
   };
 }
 
-/** Answers with `answer`, or whatever `reply` says; `requests` grows. */
+/** Answers what `reply` says, and keeps what it was asked. */
 export function recordingDeviceApi(
   reply: (request: DeviceRequest) => DeviceAnswer | Promise<DeviceAnswer> = () => assigning,
 ): {
