@@ -20,11 +20,12 @@ export interface AtomicOptions {
  * process left. Throws ERR_STATE_FULL, or `options.failure` (ERR_STATE_DIRECTORY by default).
  */
 export function writeAtomic(path: string, content: Uint8Array | string, options: AtomicOptions): void {
+  const { failure = "ERR_STATE_DIRECTORY" } = options;
   const directory = dirname(path);
   const prefix = `.${basename(path)}.mooring-`;
   const temporary = join(directory, `${prefix}${process.pid}-${randomBytes(6).toString("hex")}`);
   try {
-    refuseSpecialFile(path);
+    refuseSpecialFile(path, failure);
     sweep(directory, prefix);
     try {
       writeNew(temporary, content, options);
@@ -35,7 +36,7 @@ export function writeAtomic(path: string, content: Uint8Array | string, options:
     }
     syncDirectory(directory);
   } catch (error) {
-    throw fileFailure(options.failure ?? "ERR_STATE_DIRECTORY", "write", path, error);
+    throw fileFailure(failure, "write", path, error);
   }
 }
 
@@ -82,10 +83,11 @@ function writeNew(path: string, content: Uint8Array | string, { mode, uid, gid }
 /** chown(2)'s -1, in the range that Node takes. */
 const keep = 0xffff_ffff;
 
-function refuseSpecialFile(path: string): void {
+function refuseSpecialFile(path: string, failure: "ERR_STATE_DIRECTORY" | "ERR_OUTPUT"): void {
   const stat = fs.lstatSync(path, { throwIfNoEntry: false });
-  if (stat && !stat.isFile())
-    throw new Error(`it is ${stat.isSymbolicLink() ? "a symbolic link" : "no regular file"}`);
+  if (!stat || stat.isFile()) return;
+  const what = stat.isSymbolicLink() ? "a symbolic link" : "no regular file";
+  throw new MooringError(failure, `cannot write ${path}: it is ${what}`, { path });
 }
 
 function sweep(directory: string, prefix: string): void {

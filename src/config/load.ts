@@ -6,30 +6,13 @@ import { dirname, join, resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
 import { safeParse } from "valibot";
 import { MooringError, systemCode } from "../errors.ts";
+import { resolvePaths } from "./paths.ts";
 import { keyText, schemaProblem, structureProblems } from "./problems.ts";
 import { crossProblems, type KeyPath } from "./rules.ts";
 import { type Config, configTable } from "./schema.ts";
 import { isTable } from "./values.ts";
 
 type Tables = Record<string, unknown>;
-
-/** Keys that name files to read: `credential:NAME` is allowed in them. */
-const readKeys: readonly KeyPath[] = [
-  ["provisioning", "ca_file"],
-  ["provisioning", "proxy_credentials_file"],
-  ["provisioning", "payload_file"],
-  ["identity", "tpm", "owner_auth_file"],
-  ["identity", "tpm", "endorsement_auth_file"],
-  ["identity", "x509", "certificate"],
-  ["identity", "x509", "private_key"],
-  ["identity", "x509", "pkcs12"],
-  ["identity", "x509", "password_file"],
-  ["identity", "symmetric_key", "key_file"],
-  ["identity", "symmetric_key", "group_key_file"],
-];
-
-/** Where systemd puts the credentials of our unit, for commands that are run beside it. */
-const unitCredentials = "/run/credentials/mooring.service";
 
 /**
  * Reads `file` and, in order of their names, the `*.toml` of the directory `<file without .toml>.d` beside it.
@@ -120,34 +103,6 @@ function originOf(path: KeyPath, origins: ReadonlyMap<string, string>): string |
     if (file !== undefined) return file;
   }
   return undefined;
-}
-
-function resolvePaths(tables: Tables, base: string): void {
-  const credentials = process.env["CREDENTIALS_DIRECTORY"] ?? unitCredentials;
-  const toRead = (path: string): string =>
-    path.startsWith("credential:")
-      ? join(credentials, path.slice("credential:".length))
-      : resolve(base, path);
-  const toWrite = (path: string): string => resolve(base, path);
-
-  for (const path of readKeys) change(tables, path, toRead);
-  change(tables, ["state", "directory"], toWrite);
-  const outputs = Array.isArray(tables["outputs"]) ? tables["outputs"] : [];
-  for (const output of outputs.filter(isTable)) {
-    change(output, ["path"], toWrite);
-    change(output, ["template"], toRead);
-  }
-}
-
-/** Changes the text at a key, when there is one; anything else is the schema's to refuse. */
-function change(tables: Tables, [key, ...rest]: KeyPath, to: (text: string) => string): void {
-  if (key === undefined || !Object.hasOwn(tables, key)) return;
-  const value = tables[key];
-  if (rest.length > 0) {
-    if (isTable(value)) change(value, rest, to);
-  } else if (typeof value === "string" && value !== "") {
-    tables[key] = to(value);
-  }
 }
 
 function unreadable(path: string, cause: unknown): MooringError {

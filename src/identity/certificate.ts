@@ -1,9 +1,7 @@
-// What a device certificate says about itself, and whether DPS will take it. Reading is node:crypto's; only the key
-// usage, which it does not show, is looked up here.
+// Certificates from PEM, in the order that TLS sends them, and what the leaf says about itself.
 
 import { createHash, type KeyObject, X509Certificate } from "node:crypto";
 import { MooringError } from "../errors.ts";
-import { maySign } from "./key-usage.ts";
 
 export interface CertificateFacts {
   readonly subject: string;
@@ -112,49 +110,14 @@ export function publicKeySha256(certificate: X509Certificate): string {
     .digest("hex");
 }
 
-/**
- * Refuses what DPS or TLS would refuse later and less clearly: a key of a wrong kind, a certificate that is not for
- * clients, one whose time is over (ERR_CERTIFICATE_EXPIRED) or has not come (ERR_CERTIFICATE_NOT_YET_VALID).
- */
-export function requireUsable(certificate: X509Certificate, path: string, now: number): void {
-  const refuse = (why: string): never => {
-    throw new MooringError(
-      "ERR_IDENTITY_INVALID",
-      `the certificate in ${path} cannot identify this device: ${why}`,
-      { path },
-    );
-  };
-  const keyType = keyTypeOf(certificate.publicKey);
-  if (!acceptable.test(keyType))
-    refuse(`its key is ${keyType}; RSA from 2048 bits, EC P-256 and EC P-384 work`);
-  const purposes = certificate.keyUsage;
-  if (purposes && !purposes.includes(clientAuthentication) && !purposes.includes(anyPurpose)) {
-    refuse("its extended key usage does not name TLS client authentication");
-  }
-  if (maySign(certificate.raw) === false) refuse("its key usage does not name digital signatures");
-
-  const { validFromDate, validToDate } = certificate;
-  const clock = `this machine's clock says ${new Date(now).toISOString()}`;
-  if (now < validFromDate.getTime()) {
-    const message = `the certificate in ${path} is valid from ${validFromDate.toISOString()}; ${clock}`;
-    throw new MooringError("ERR_CERTIFICATE_NOT_YET_VALID", message, { path });
-  }
-  if (now > validToDate.getTime()) {
-    const message = `the certificate in ${path} was valid until ${validToDate.toISOString()}; ${clock}`;
-    throw new MooringError("ERR_CERTIFICATE_EXPIRED", message, { path });
-  }
-}
-
-const clientAuthentication = "1.3.6.1.5.5.7.3.2";
-const anyPurpose = "2.5.29.37.0";
-const acceptable = /^(?:RSA (?:20[4-9]\d|2[1-9]\d\d|[3-9]\d{3}|1\d{4})|EC P-(?:256|384))$/;
 const curves: Readonly<Record<string, string>> = {
   prime256v1: "P-256",
   secp384r1: "P-384",
   secp521r1: "P-521",
 };
 
-function keyTypeOf({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): string {
+/** `RSA 2048`, `EC P-256`, … */
+export function keyTypeOf({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): string {
   const { modulusLength, namedCurve = "" } = asymmetricKeyDetails ?? {};
   if (asymmetricKeyType === "rsa") return `RSA ${modulusLength}`;
   if (asymmetricKeyType === "ec") return `EC ${curves[namedCurve] ?? namedCurve}`;

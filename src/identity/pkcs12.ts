@@ -44,7 +44,7 @@ export function openPkcs12(content: Buffer, password: Secret | undefined, path: 
   try {
     return readArchive(content, password?.reveal().toString() ?? "", path);
   } catch (cause) {
-    if (cause instanceof MooringError) throw cause;
+    if (cause instanceof MooringError && cause.details.path !== undefined) throw cause;
     throw new MooringError("ERR_IDENTITY_INVALID", `cannot read the PKCS#12 archive ${path}`, {
       cause,
       path,
@@ -77,7 +77,7 @@ function macFits(mac: Node, signed: string, password: string): boolean {
   const [digestInfo, saltNode, iterationsNode] = children(mac);
   const [algorithm, expected] = children(digestInfo);
   const digest = macDigests[objectId(children(algorithm)[0])];
-  if (!digest) throw new Error(`its integrity check ${objectId(children(algorithm)[0])} is not supported`);
+  if (!digest) throw unreadable(`its integrity check ${objectId(children(algorithm)[0])} is not supported`);
   const iterations = iterationsNode
     ? forge.asn1.derToInteger(forge.util.createBuffer(octets(iterationsNode)))
     : 1;
@@ -94,7 +94,7 @@ function bagsIn(safe: Node, password: string): Bag[] {
   const inner = children(wrapped)[0];
   if (objectId(kind) === oid.data) return bags(octets(inner));
   if (objectId(kind) !== oid.encryptedData)
-    throw new Error(`content of type ${objectId(kind)} is not supported`);
+    throw unreadable(`content of type ${objectId(kind)} is not supported`);
   const [, encrypted] = children(inner);
   const [, algorithm, content] = children(encrypted);
   return bags(decrypt(algorithm, octets(content), password));
@@ -104,7 +104,7 @@ function bags(contents: string): Bag[] {
   return children(fromDer(contents)).map((bag) => {
     const [kind, wrapped] = children(bag);
     const [value] = children(wrapped);
-    if (!value) throw new Error("a bag is empty");
+    if (!value) throw unreadable("a bag is empty");
     return { kind: objectId(kind), value };
   });
 }
@@ -127,10 +127,10 @@ const pkcs8 = (der: string): KeyObject => createPrivateKey({ key: bytes(der), fo
 function decrypt(algorithm: Node | undefined, content: string, password: string): string {
   const [idNode, parameters] = children(algorithm);
   const id = objectId(idNode);
-  if (!parameters) throw new Error("an encryption has no parameters");
+  if (!parameters) throw unreadable("an encryption has no parameters");
   const cipher = pbe.getCipher(id, parameters, id === oid.pbes2 ? forge.util.encodeUtf8(password) : password);
   cipher.update(forge.util.createBuffer(content));
-  if (!cipher.finish()) throw new Error("the content cannot be decrypted");
+  if (!cipher.finish()) throw unreadable("the content cannot be decrypted");
   return cipher.output.getBytes();
 }
 
@@ -138,14 +138,17 @@ const fromDer = (der: string): Node => forge.asn1.fromDer(forge.util.createBuffe
 const bytes = (binary: string): Buffer => Buffer.from(binary, "latin1");
 
 function children(node: Node | undefined): Node[] {
-  if (!node || !Array.isArray(node.value)) throw new Error("its structure is damaged");
+  if (!node || !Array.isArray(node.value)) throw unreadable("its structure is damaged");
   return node.value;
 }
 
 /** BER may cut an octet string into pieces. */
 function octets(node: Node | undefined): string {
-  if (!node) throw new Error("its structure is damaged");
+  if (!node) throw unreadable("its structure is damaged");
   return Array.isArray(node.value) ? node.value.map(octets).join("") : node.value;
 }
 
 const objectId = (node: Node | undefined): string => forge.asn1.derToOid(octets(node));
+
+/** Why an archive cannot be read; openPkcs12() adds which. */
+const unreadable = (why: string): MooringError => new MooringError("ERR_IDENTITY_INVALID", why);

@@ -13,8 +13,8 @@ import {
   orderChain,
   parseCertificates,
   publicKeySha256,
-  requireUsable,
 } from "./certificate.ts";
+import { requireUsable } from "./certificate-checks.ts";
 import { readIdentityFile, readPasswordFile, readSecretFile } from "./files.ts";
 import { parsePrivateKey } from "./private-key.ts";
 import { requireRegistrationId } from "./registration-id.ts";
