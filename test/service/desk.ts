@@ -2,8 +2,6 @@
 // still, with enrollments written the way operators write them.
 
 import { createHmac } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import {
@@ -17,17 +15,14 @@ import { groupKind, individualKind } from "../../src/service/enrollment-kind.ts"
 import { putEnrollment } from "../../src/service/enrollments.ts";
 import type { EnrollmentGroup, IndividualEnrollment } from "../../src/service/records.ts";
 import { openStore, type Store } from "../../src/service/store.ts";
-import type { Fields, Log } from "../../src/system/log.ts";
+import { type RecordingLog, recordingLog } from "../support/recording-log.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { type VirtualClock, virtualClock } from "../support/virtual-clock.ts";
 
 /** Inside the validity of what the certificate workshop issues. */
 const startOfTest = Date.now() + 60_000;
 
-export function temporaryFile(name: string): string {
-  const directory = mkdtempSync(join(tmpdir(), "mooring-service-"));
-  onTestFinished(() => rmSync(directory, { recursive: true }));
-  return join(directory, name);
-}
+export const temporaryFile = (name: string): string => join(temporaryDirectory(), name);
 
 export function temporaryStore(): Store {
   const store = openStore(temporaryFile("service.db"));
@@ -39,8 +34,7 @@ export interface Desk {
   readonly store: Store;
   readonly clock: VirtualClock;
   readonly api: DeviceApi;
-  /** Event names with their fields, in order. */
-  readonly events: { event: string; fields: Fields }[];
+  readonly log: RecordingLog;
   enroll(registrationId: string, body: Record<string, unknown>): IndividualEnrollment;
   enrollGroup(enrollmentGroupId: string, body: Record<string, unknown>): EnrollmentGroup;
   /** A request over HTTPS with a current api-version, unless the test says otherwise. */
@@ -68,16 +62,14 @@ interface AnswerBody {
 export function openDesk(options: Partial<DeviceApiOptions> = {}): Desk {
   const store = options.store ?? temporaryStore();
   const clock = virtualClock(startOfTest);
-  const events: Desk["events"] = [];
-  const note = (event: string, fields: Fields = {}): void => void events.push({ event, fields });
-  const log: Log = { debug: note, info: note, warn: note, error: note };
+  const log = recordingLog();
   const api = createDeviceApi({ store, clock, log, retryAfterSeconds: 3, ...options });
   const context = { store, apiVersion: "2021-10-01", now: clock.now() };
   return {
     store,
     clock,
     api,
-    events,
+    log,
     enroll: (id, body) => putEnrollment(individualKind, { id, body }, context),
     enrollGroup: (id, body) => putEnrollment(groupKind, { id, body }, context),
     ask: async ({ body, ...request }) =>

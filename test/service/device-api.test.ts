@@ -78,8 +78,9 @@ describe("a registration", () => {
   });
 
   it("is logged once, without a secret", async () => {
-    const { asDevice, events } = deskWithDevice();
+    const { asDevice, log } = deskWithDevice();
     await asDevice();
+    const { events } = log;
     expect(events.map(({ event }) => event)).toEqual(["device.registered"]);
     expect(events[0]?.fields).toMatchObject({ registrationId: "gw-1", transport: "https", assignedHub: hub });
     expect(JSON.stringify(events)).not.toContain(key);
@@ -265,7 +266,7 @@ describe("a refusal", () => {
     expect(status).toBe(Math.floor(errorCode / 1000));
     expect(requestId).toMatch(/^[0-9a-f-]{36}$/);
     expect(desk.store.registrations.get("gw-1")).toBeUndefined();
-    expect(desk.events.map(({ event }) => event)).toEqual(["device.refused"]);
+    expect(desk.log.events.map(({ event }) => event)).toEqual(["device.refused"]);
   });
 
   it("of something unforeseen is a 500 that tells nothing of it", async () => {
@@ -274,7 +275,7 @@ describe("a refusal", () => {
     const { status, body } = await desk.asDevice();
     expect(status).toBe(500);
     expect(body).toMatchObject({ errorCode: 500000, message: "Internal server error." });
-    expect(desk.events[0]?.event).toBe("device.error");
+    expect(desk.log.events[0]?.event).toBe("device.error");
   });
 });
 

@@ -169,7 +169,7 @@ describe("a registration that finds no hub", () => {
     });
     expect(answer.body.registrationState).not.toHaveProperty("assignedHub");
     expect(answer.body.registrationState).not.toHaveProperty("deviceId");
-    expect(desk.events[0]?.event).toBe("device.failed");
+    expect(desk.log.events[0]?.event).toBe("device.failed");
   });
 
   it("does not forget where the device is", async () => {

@@ -37,33 +37,23 @@ function readPublic(base64: string, field: string, attributes: number): TpmPubli
   // TPM2B carries its size, and some tools leave it out; a bare TPMT begins with the type, which is 1.
   const sized = bytes.length > 2 && bytes.readUInt16BE(0) === bytes.length - 2;
   const area = sized ? bytes.subarray(2) : bytes;
-  try {
-    const reader = new Reader(area);
-    const type = reader.u16();
-    if (!sized && type !== algorithm.rsa) refuse("not a complete TPM2B_PUBLIC");
-    if (type !== algorithm.rsa) refuse("not an RSA key; DPS knows no other");
-    if (reader.u16() !== algorithm.sha256) refuse("its name algorithm is not SHA-256");
-    if ((reader.u32() & attributes) !== attributes) refuse("its attributes are not those of such a key");
-    reader.sized();
-    if (reader.u16() !== algorithm.aes) refuse("it protects its children with something else than AES");
-    const symmetricBits = reader.u16();
-    if (symmetricBits !== 128 && symmetricBits !== 256) refuse(`AES-${symmetricBits} does not exist`);
-    if (reader.u16() !== algorithm.cfb) refuse("its symmetric mode is not CFB");
-    if (reader.u16() !== algorithm.null) refuse("a storage key has no scheme");
-    if (reader.u16() !== 2048) refuse("not an RSA key of 2048 bits");
-    const exponent = reader.u32() || 65537;
-    const modulus = reader.sized();
-    if (modulus.length !== 256 || !reader.atEnd()) refuse("not a complete TPM2B_PUBLIC");
-    return {
-      area,
-      name: nameOf(area),
-      symmetricBits: symmetricBits as 128 | 256,
-      key: rsaKey(modulus, exponent),
-    };
-  } catch (error) {
-    if (error instanceof RangeError) return refuse("not a complete TPM2B_PUBLIC");
-    throw error;
-  }
+  const reader = new Reader(area, () => refuse("not a complete TPM2B_PUBLIC"));
+  const type = reader.u16();
+  if (!sized && type !== algorithm.rsa) refuse("not a complete TPM2B_PUBLIC");
+  if (type !== algorithm.rsa) refuse("not an RSA key; DPS knows no other");
+  if (reader.u16() !== algorithm.sha256) refuse("its name algorithm is not SHA-256");
+  if ((reader.u32() & attributes) !== attributes) refuse("its attributes are not those of such a key");
+  reader.sized();
+  if (reader.u16() !== algorithm.aes) refuse("it protects its children with something else than AES");
+  const symmetricBits = reader.u16();
+  if (symmetricBits !== 128 && symmetricBits !== 256) return refuse(`AES-${symmetricBits} does not exist`);
+  if (reader.u16() !== algorithm.cfb) refuse("its symmetric mode is not CFB");
+  if (reader.u16() !== algorithm.null) refuse("a storage key has no scheme");
+  if (reader.u16() !== 2048) refuse("not an RSA key of 2048 bits");
+  const exponent = reader.u32() || 65537;
+  const modulus = reader.sized();
+  if (modulus.length !== 256 || !reader.atEnd()) refuse("not a complete TPM2B_PUBLIC");
+  return { area, name: nameOf(area), symmetricBits, key: rsaKey(modulus, exponent) };
 }
 
 /** Name of an object whose nameAlg is SHA-256 (TPM 2.0 Part 1, 16). */
@@ -77,33 +67,36 @@ function rsaKey(modulus: Buffer, exponent: number): KeyObject {
   return createPublicKey({ key: jwk, format: "jwk" });
 }
 
-/** Big-endian fields from the front; a Buffer throws RangeError behind the end. */
+/** Big-endian fields from the front. */
 class Reader {
   readonly #bytes: Buffer;
+  readonly #tooShort: () => never;
   #at = 0;
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, tooShort: () => never) {
     this.#bytes = bytes;
+    this.#tooShort = tooShort;
   }
 
   u16(): number {
-    this.#at += 2;
-    return this.#bytes.readUInt16BE(this.#at - 2);
+    return this.#take(2).readUInt16BE();
   }
 
   u32(): number {
-    this.#at += 4;
-    return this.#bytes.readUInt32BE(this.#at - 4);
+    return this.#take(4).readUInt32BE();
   }
 
   sized(): Buffer {
-    const length = this.u16();
-    this.#at += length;
-    if (this.#at > this.#bytes.length) throw new RangeError("a size points behind the end");
-    return this.#bytes.subarray(this.#at - length, this.#at);
+    return this.#take(this.u16());
   }
 
   atEnd(): boolean {
     return this.#at === this.#bytes.length;
+  }
+
+  #take(length: number): Buffer {
+    const from = this.#at;
+    this.#at += length;
+    return this.#at > this.#bytes.length ? this.#tooShort() : this.#bytes.subarray(from, this.#at);
   }
 }
