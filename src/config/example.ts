@@ -32,7 +32,7 @@ mqtt = 8883
 mqtt_ws = 443
 
 [identity]
-# auto: the TPM if there is one, else [identity.x509], else [identity.symmetric_key].
+# auto: the TPM if there is one, else [identity.x509]. A symmetric key is used only when it is named here.
 source = "auto"                        # auto | tpm | x509 | symmetric-key
 # The device's name towards DPS. X.509 takes the certificate's common name, a TPM the hash of its endorsement key;
 # a symmetric key needs it.

@@ -143,6 +143,45 @@ describe("loadConfig", () => {
     expect(config.outputs[0]?.path).toBe(join(directory, "hub.env"));
   });
 
+  it("leaves no path relative, whichever key it stands at", () => {
+    const schema = readFileSync(new URL("../../src/config/schema.ts", import.meta.url), "utf8");
+    const keys = [...schema.matchAll(/\b([a-z_0-9]+): (?:exactOptional|optional)\(path\b/g)].map(
+      ([, key]) => key,
+    );
+    const config = JSON.stringify(
+      load(`
+        [provisioning]
+        id_scope = "0ne0012ABCD"
+        ca_file = "rel/ca_file"
+        proxy_credentials_file = "rel/proxy_credentials_file"
+        payload_file = "rel/payload_file"
+        [identity.tpm]
+        owner_auth_file = "rel/owner_auth_file"
+        endorsement_auth_file = "rel/endorsement_auth_file"
+        [identity.x509]
+        certificate = "rel/certificate"
+        pkcs12 = "rel/pkcs12"
+        password_file = "rel/password_file"
+        [identity]
+        registration_id = "a"
+        symmetric_key = { key_file = "rel/key_file" }
+        [state]
+        directory = "rel/directory"
+        [[outputs]]
+        path = "rel/path"
+        format = "template"
+        template = "rel/template"
+      `),
+    );
+    const other = load(
+      `${scope}[identity]\nregistration_id = "a"\nx509 = { certificate = "/c", private_key = "rel/private_key" }\nsymmetric_key = { group_key_file = "rel/group_key_file" }\n`,
+    );
+    const told = config + JSON.stringify(other);
+    expect(keys.length).toBeGreaterThan(10);
+    for (const key of keys) expect(told, key).toContain(`/rel/${key}"`);
+    expect(told).not.toContain('"rel/');
+  });
+
   it("finds systemd's credentials where the unit has them", () => {
     const toml = `${scope}[identity.x509]\npkcs12 = "/d.p12"\npassword_file = "credential:key-password"\n`;
     expect(load(toml).identity.x509?.passwordFile).toBe("/run/credentials/mooring.service/key-password");

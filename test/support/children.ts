@@ -24,20 +24,32 @@ export const nodeCommand = (program: string): string[] => [
   program,
 ];
 
+/** Sources that run as they are leave nothing compiled beside them. */
+const quiet = { ...process.env, NODE_DISABLE_COMPILE_CACHE: "1" };
+
 /** Runs a command to its end. */
 export function finished([command = "", ...args]: readonly string[]): Promise<Finished> {
   return new Promise((resolve, reject) => {
-    const child = execFile(command, args, { cwd: fileURLToPath(sources) }, (error, stdout, stderr) => {
-      if (error && typeof error.code === "string") reject(error);
-      else resolve({ code: child.exitCode, signal: child.signalCode, stdout, stderr });
-    });
+    const child = execFile(
+      command,
+      args,
+      { cwd: fileURLToPath(sources), env: quiet },
+      (error, stdout, stderr) => {
+        if (error && typeof error.code === "string") reject(error);
+        else resolve({ code: child.exitCode, signal: child.signalCode, stdout, stderr });
+      },
+    );
   });
 }
 
 /** Starts a program that prints a line when it is ready, and waits for that line. Killed when the test is over. */
 export async function started(program: string): Promise<ChildProcess> {
   const [command = "", ...args] = nodeCommand(program);
-  const child = spawn(command, args, { cwd: fileURLToPath(sources), stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(command, args, {
+    cwd: fileURLToPath(sources),
+    env: quiet,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   onTestFinished(() => void child.kill("SIGKILL"));
   await new Promise<void>((resolve, reject) => {
     child.stdout.once("data", () => resolve());
