@@ -131,8 +131,8 @@ MOORING_TPM_API TSS2_RC mooring_tpm_write_marker(mooring_tpm *tpm, uint32_t inde
                                                  const uint8_t name[MOORING_TPM_NAME_SIZE]);
 MOORING_TPM_API TSS2_RC mooring_tpm_remove_marker(mooring_tpm *tpm, uint32_t index);
 
-/* Flushes every loaded object and session, whoever left them there. Only for a connection that has the whole TPM to
- * itself (no resource manager): what is loaded then belongs to programs that are dead. */
+/* Flushes every loaded object and session, whoever left them there. Only for a TPM without a resource manager whose
+ * slots are full: what is loaded then belongs to programs that are dead, but for one in the middle of a call. */
 MOORING_TPM_API TSS2_RC mooring_tpm_flush_leftovers(mooring_tpm *tpm);
 
 /* A response code in words, cut to fit. */

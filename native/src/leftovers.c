@@ -26,8 +26,8 @@ TSS2_RC mooring_tpm_flush_leftovers(mooring_tpm *tpm)
     mooring_flush(tpm, &tpm->session);
     rc = Esys_GetSysContext(tpm->esys, &sys);
     if (rc == TSS2_RC_SUCCESS)
-        rc = flush_all(tpm, sys, TPM2_TRANSIENT_FIRST);
+        rc = flush_all(tpm, sys, (TPM2_HANDLE)TPM2_HT_TRANSIENT << TPM2_HR_SHIFT);
     if (rc == TSS2_RC_SUCCESS)
-        rc = flush_all(tpm, sys, TPM2_LOADED_SESSION_FIRST);
+        rc = flush_all(tpm, sys, (TPM2_HANDLE)TPM2_HT_LOADED_SESSION << TPM2_HR_SHIFT);
     return mooring_end(tpm, rc);
 }
