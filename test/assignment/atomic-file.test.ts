@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { writeAtomic } from "../../src/assignment/atomic-file.ts";
 import { finished, nodeCommand, source } from "../support/children.ts";
+import { changesIn } from "../support/system-calls.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { thrownBy } from "../support/thrown.ts";
 
@@ -129,54 +130,22 @@ describe.runIf(canMount)("on a disk of its own", () => {
 });
 
 describe("the order of system calls", () => {
-  /** What a program does to `directory`, as the kernel saw it. */
-  async function traced(directory: string, program: string): Promise<string[]> {
-    const trace = join(directory, "trace");
-    const calls = "trace=openat,write,pwrite64,fsync,fdatasync,rename,renameat,renameat2";
-    const run = await finished([
-      "strace",
-      "-f",
-      "--seccomp-bpf",
-      "-y",
-      "-e",
-      calls,
-      "-o",
-      trace,
-      ...nodeCommand(program),
-    ]);
-    expect(run).toMatchObject({ code: 0, stderr: "" });
-    const temporary = /\.file\.mooring-[^>"]*/g;
-    return readFileSync(trace, "utf8")
-      .split("\n")
-      .map((line) => /^\d+ +(\w+)\((.*)/.exec(line) ?? [])
-      .filter(
-        ([, call, rest = ""]) =>
-          (call === "openat" ? rest.includes("O_CREAT") : true) && rest.includes(directory),
-      )
-      .map(([, call, rest = ""]) => `${call} ${rest.replaceAll(directory, "D").replace(temporary, "TEMP")}`)
-      .map(
-        (line) =>
-          /^(\w+) (?:\d+<([^>]*)>|(?:AT_FDCWD<[^>]*>, )?"([^"]*)"(?:.*, "([^"]*)")?)/.exec(line) ?? [],
-      )
-      .map(([, call, fd, path, to]) => [call, fd ?? path, to].filter(Boolean).join(" "));
-  }
-
-  const durable = ["openat D/TEMP", "write D/TEMP", "fsync D/TEMP", "rename D/TEMP D/file", "fsync D"];
+  const durable = ["create D/TEMP", "write D/TEMP", "fsync D/TEMP", "rename D/TEMP D/file", "fsync D"];
 
   it("is write, fsync, rename, fsync of the directory", async () => {
     const directory = temporaryDirectory();
     const path = JSON.stringify(join(directory, "file"));
     const program = `import { writeAtomic } from ${source("assignment/atomic-file.ts")};
       writeAtomic(${path}, "content", { mode: 0o600 });`;
-    expect(await traced(directory, program)).toEqual(durable);
+    expect(await changesIn(directory, program)).toEqual(durable);
   });
 
   it("would be seen to be wrong", async () => {
     const directory = temporaryDirectory();
-    const path = join(directory, "file");
+    const temporary = JSON.stringify(join(directory, ".file.mooring-1-0"));
     const program = `import fs from "node:fs";
-      fs.writeFileSync(${JSON.stringify(join(directory, ".file.mooring-1-0"))}, "content");
-      fs.renameSync(${JSON.stringify(join(directory, ".file.mooring-1-0"))}, ${JSON.stringify(path)});`;
-    expect(await traced(directory, program)).toEqual(durable.filter((call) => !call.startsWith("fsync")));
+      fs.writeFileSync(${temporary}, "content");
+      fs.renameSync(${temporary}, ${JSON.stringify(join(directory, "file"))});`;
+    expect(await changesIn(directory, program)).toEqual(durable.filter((call) => !call.startsWith("fsync")));
   });
 });

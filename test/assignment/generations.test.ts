@@ -33,6 +33,7 @@ import { silentLog } from "../../src/system/log.ts";
 import { anAssignment } from "../support/assignments.ts";
 import { finished, nodeCommand, source, started } from "../support/children.ts";
 import { recordingLog } from "../support/recording-log.ts";
+import { changesIn } from "../support/system-calls.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { thrownBy } from "../support/thrown.ts";
 
@@ -158,6 +159,33 @@ describe("generations", () => {
       spoil(staged.directory);
       expect((await thrownBy(() => verifyStaged(staged))).code).toBe("ERR_STATE_CORRUPT");
     }
+  });
+
+  it("reach the disk before the link names them", async () => {
+    const state = stateWith("a");
+    const program = `
+      import { promote, stage } from ${source("assignment/generations.ts")};
+      promote(${JSON.stringify(state)}, stage(${JSON.stringify(state)}, {
+        assignment: ${JSON.stringify(anAssignment())}, hubKey: Buffer.from("key"),
+      }));`;
+    const put = (name: string): string[] => [
+      "create D/generations/staged/TEMP",
+      "write D/generations/staged/TEMP",
+      "fsync D/generations/staged/TEMP",
+      `rename D/generations/staged/TEMP D/generations/staged/${name}`,
+      "fsync D/generations/staged",
+    ];
+    expect(await changesIn(state, program)).toEqual([
+      "mkdir D/generations/staged",
+      ...put("hub-key.tpm"),
+      ...put("assignment.json"),
+      "fsync D/generations",
+      "rename D/generations/staged D/generations/000002",
+      "fsync D/generations",
+      "symlink generations/000002 D/.current.new",
+      "rename D/.current.new D/current",
+      "fsync D",
+    ]);
   });
 
   it("survive a process that is killed between staging and promotion", async () => {
