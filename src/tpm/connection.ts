@@ -66,7 +66,7 @@ function connection(library: TpmLibrary, context: Context, tcti: string): Connec
 
   const call: Connection["call"] = async (verb, args, { attempted, usesKey = false, expected = [] }) => {
     let rc = await library.call(verb, context, ...args);
-    if (isOutOfSlots(rc) && isOursAlone(tcti)) {
+    if (isOutOfSlots(rc) && hasNoResourceManager(tcti)) {
       await library.call("flush_leftovers", context);
       rc = await library.call(verb, context, ...args);
     }
@@ -91,7 +91,7 @@ function connection(library: TpmLibrary, context: Context, tcti: string): Connec
 }
 
 /**
- * Without a resource manager, and with one connection at a time, whatever is loaded was left behind by a program that
- * was killed. /dev/tpmrm0 and tabrmd clean up by themselves, and what is loaded there belongs to others.
+ * Without a resource manager, whatever fills the TPM was most likely left behind by a program that was killed; a live
+ * one would have to be in the middle of a call. /dev/tpmrm0 and tabrmd clean up by themselves, and know whose is whose.
  */
-const isOursAlone = (tcti: string): boolean => /^(?:swtpm|mssim|device:\/dev\/tpm\d+$)/.test(tcti);
+const hasNoResourceManager = (tcti: string): boolean => /^(?:swtpm|mssim|device:\/dev\/tpm\d+$)/.test(tcti);

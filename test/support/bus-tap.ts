@@ -28,7 +28,7 @@ export async function tapBus(swtpm: Swtpm): Promise<BusTap> {
   const path = `${swtpm.directory}/tap.sock`;
   const sockets = new Set<Socket>();
   const servers = [
-    await listen(path, (client) => relayFrames(client, join(connect(swtpm.socket)))),
+    await listen(path, relayFrames),
     await listen(`${path}.ctrl`, (client) => {
       const tpm = join(connect(`${swtpm.socket}.ctrl`));
       client.pipe(tpm).pipe(client);
@@ -60,7 +60,10 @@ export async function tapBus(swtpm: Swtpm): Promise<BusTap> {
     return new Promise((resolve) => server.listen(at, () => resolve(server)));
   }
 
-  function relayFrames(client: Socket, tpm: Socket): void {
+  // tpm2-tss connects anew for each command. swtpm is connected to only when a command goes through: it serves one
+  // connection at a time, and would wait for the command of an idle one.
+  function relayFrames(client: Socket): void {
+    let tpm: Socket | undefined;
     let code = 0;
     eachFrame(client, (command) => {
       tap.commands.push(command);
@@ -68,14 +71,22 @@ export async function tapBus(swtpm: Swtpm): Promise<BusTap> {
       const answer = tap.onCommand(command, code);
       if (answer === "hang up") client.destroy();
       else if (answer) client.write(answer);
-      else tpm.write(command);
+      else {
+        tpm ??= reach();
+        tpm.write(command);
+      }
     });
-    eachFrame(tpm, (response) => {
-      tap.responses.push(response);
-      client.write(tap.onResponse(response, code));
-    });
-    client.once("close", () => tpm.destroy());
-    tpm.once("close", () => client.destroy());
+    client.once("close", () => tpm?.destroy());
+
+    function reach(): Socket {
+      const socket = join(connect(swtpm.socket));
+      eachFrame(socket, (response) => {
+        tap.responses.push(response);
+        client.write(tap.onResponse(response, code));
+      });
+      socket.once("close", () => client.destroy());
+      return socket;
+    }
   }
 }
 

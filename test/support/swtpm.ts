@@ -15,7 +15,7 @@ const run = promisify(execFile);
 export interface Swtpm extends AsyncDisposable {
   /** For us. */
   readonly tcti: string;
-  /** For tpm2-tools, which must not run while we hold a connection: swtpm serves one at a time. */
+  /** For tpm2-tools. */
   readonly env: NodeJS.ProcessEnv;
   /** Socket of the command channel; `${socket}.ctrl` is the control channel. */
   readonly socket: string;
