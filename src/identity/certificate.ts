@@ -99,6 +99,8 @@ export function factsOf(
 
 /** The subject's common name; undefined when there is none, or more than one. */
 export function commonNameOf(certificate: X509Certificate): string | undefined {
+  // Node 24 leaves node:tls without half of its functions when toLegacyObject() runs before it is loaded.
+  process.getBuiltinModule("node:tls");
   const { CN } = certificate.toLegacyObject().subject as { CN?: unknown };
   return typeof CN === "string" && CN !== "" ? CN : undefined;
 }

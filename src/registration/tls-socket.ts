@@ -61,15 +61,21 @@ function secure(
   ca: string[],
   { signal }: { signal: AbortSignal },
 ): Promise<TLSSocket> {
-  const line = connectTls({
-    socket,
-    ca,
-    minVersion: "TLSv1.2",
-    host,
-    ...(isIP(host) === 0 && { servername: host }),
-    ...(clientCertificate && { cert: clientCertificate.certificate, key: clientCertificate.privateKey }),
-  });
-  return connected(line, "secureConnect", signal);
+  try {
+    const line = connectTls({
+      socket,
+      ca,
+      minVersion: "TLSv1.2",
+      host,
+      ...(isIP(host) === 0 && { servername: host }),
+      ...(clientCertificate && { cert: clientCertificate.certificate, key: clientCertificate.privateKey }),
+    });
+    return connected(line, "secureConnect", signal);
+  } catch (error) {
+    // What TLS cannot use, such as a damaged ca_file, it throws at once; an open line would keep the process alive.
+    socket.destroy();
+    throw error;
+  }
 }
 
 /** Waits for `event`, and destroys the line on error, timeout or abort. */
