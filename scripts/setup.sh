@@ -7,6 +7,10 @@ cd "$(dirname "$0")/.."
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
+case $PWD in
+  *[[:space:]]*) say "node-gyp cannot build below a path with spaces ($PWD); clone into another directory"; exit 78 ;;
+esac
+
 # package | the command or file (absolute, may be a glob) that proves it is there | why
 needs='
 g++|g++|compiles the TPM library and its binding
@@ -52,7 +56,7 @@ if [ -n "$missing" ]; then
   else
     if command -v sudo >/dev/null; then as_root='sudo sh -c'; else as_root='su - -c'; fi
     say "these Debian packages need root; run this once, then repeat your command:"
-    say "  $as_root '$install'"
+    printf '  %s\n' "$as_root '$install'" >&2
     exit 77
   fi
 fi
@@ -68,7 +72,7 @@ case $(uname -m) in
   *) runtime='' ;;
 esac
 
-install() { npm ci --ignore-scripts --include=optional --no-audit --no-fund --loglevel=error "$@" >&2; }
+npm_ci() { npm ci --ignore-scripts --include=optional --no-audit --no-fund --loglevel=error "$@" >&2; }
 
 # npm 9 lets the package of the other architecture claim the name `node`, and then links neither.
 link_runtime() { [ -z "$runtime" ] || ln -sf "../$runtime/bin/node" node_modules/.bin/node; }
@@ -78,13 +82,13 @@ link_runtime() { [ -z "$runtime" ] || ln -sf "../$runtime/bin/node" node_modules
 if [ -n "$runtime" ] && ! node_modules/.bin/node --version >/dev/null 2>&1; then
   say "installing the Node that Mooring is tested with into node_modules ($runtime; yours stays as it is)"
   rm -rf node_modules
-  install --omit=dev
+  npm_ci --omit=dev
   link_runtime
 fi
 PATH="$PWD/node_modules/.bin:$PATH"
 
 say "installing the npm packages of package-lock.json into node_modules"
-NODE_NO_WARNINGS=1 install --include=dev
+NODE_NO_WARNINGS=1 npm_ci --include=dev
 link_runtime
 
 node -e '
