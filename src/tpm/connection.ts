@@ -4,7 +4,7 @@ import { MooringError } from "../errors.ts";
 import type { Secret } from "../system/secret.ts";
 import { openFailure } from "./device-node.ts";
 import { type Argument, type Context, type TpmLibrary, tpmLibrary, type Verb } from "./library.ts";
-import { isOutOfSlots, rcFailure, tpmError } from "./response-codes.ts";
+import { isForgotten, isOutOfSlots, rcFailure, tpmError } from "./response-codes.ts";
 
 interface Attempt {
   /** What is tried on what, for the error's text. */
@@ -69,6 +69,8 @@ function connection(library: TpmLibrary, context: Context, tcti: string): Connec
     if (isOutOfSlots(rc) && hasNoResourceManager(tcti)) {
       await library.call("flush_leftovers", context);
       rc = await library.call(verb, context, ...args);
+    } else if (isForgotten(rc)) {
+      rc = await library.call(verb, context, ...args); // with a new session, since the failure ended the old one
     }
     if (rc === 0 || expected.includes(rc)) return rc;
     const keyIsToBlame = usesKey && (rc !== rcFailure || (await stillWorks()));

@@ -106,7 +106,8 @@ function load(path: string): Record<string, ForeignFunction> {
   };
   for (const [verb, args] of Object.entries(verbs)) signatures[`mooring_tpm_${verb}`] = ["uint32", args];
   try {
-    const ffi = createRequire(import.meta.url)("ffi-napi") as Ffi;
+    const require = createRequire(import.meta.url);
+    const ffi = require("ffi-napi") as Ffi;
     return ffi.Library(path, signatures);
   } catch (cause) {
     throw new MooringError("ERR_TPM_LIBRARY", `cannot load ${path}`, { cause, path });

@@ -107,6 +107,10 @@ function classify(rc: number, keyIsToBlame: boolean): Finding {
 /** True when loaded objects or sessions fill the TPM. */
 export const isOutOfSlots = (rc: number): boolean => noSlot.includes(rc & 0xffff) && rc >>> 16 !== layer.own;
 
+/** True when a session or object that was loaded is no longer: TPM_RC_REFERENCE_H0 to S6, after a reset of the TPM. */
+export const isForgotten = (rc: number): boolean =>
+  rc >>> 16 !== layer.own && (rc & 0xffff) >= 0x910 && (rc & 0xffff) <= 0x91e;
+
 /**
  * The error for a response code. `attempted` says what was tried on what; `text` is the code in words; `keyIsToBlame`
  * that the command took a key that came from outside, so that a bad parameter means a bad key.

@@ -126,6 +126,18 @@ describe("a TPM that is in trouble", () => {
   });
 });
 
+describe("a TPM that was reset while it was open", () => {
+  it("is used on, with a new session", async () => {
+    const [key, data] = [randomBytes(32), Buffer.from("data")];
+    await withTpm({ tcti: swtpm.tcti }, async (tpm) => {
+      const wrapped = await wrappedIn(tpm, key);
+      await swtpm.kill();
+      await swtpm.restart();
+      expect(await tpm.sign(wrapped, data)).toEqual(hmacSha256(key, data));
+    });
+  });
+});
+
 describe("a connection that breaks", () => {
   it.each([0, 1, 2, 3, 4, 5, 6])(
     "after %i more commands ends the call with ERR_TPM_UNAVAILABLE, and the next call too",

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Log, silentLog } from "../../src/system/log.ts";
 import { wrappedKeyName } from "../../src/tpm/public-area.ts";
+import { responseOf, tapBus } from "../support/bus-tap.ts";
 import { type Swtpm, startSwtpm } from "../support/swtpm.ts";
 import { thrownBy } from "../support/thrown.ts";
 import { hmacSha256, leftInTpm, withTpm, wrappedIn } from "../support/tpm.ts";
@@ -81,6 +82,47 @@ describe("a persistent key", () => {
   });
 });
 
+describe("a power cut while a key replaces another", () => {
+  // Before the n-th command reaches the TPM, and after the n-th was done but not answered.
+  it.each(["before", "after"])(
+    "%s any command is mended by asking again",
+    { timeout: 60_000 },
+    async (when) => {
+      await using tap = await tapBus(swtpm);
+      const intact = { onCommand: tap.onCommand, onResponse: tap.onResponse };
+      let cuts = 0;
+      for (let survived = false; !survived; cuts++) {
+        Object.assign(tap, intact);
+        const [oldKey, nextKey] = [randomBytes(32), randomBytes(32)];
+        const { old, next } = await withTpm({ tcti: tap.tcti }, async (tpm) => {
+          const keys = { old: await wrappedIn(tpm, oldKey), next: await wrappedIn(tpm, nextKey) };
+          await tpm.persist(keys.old, handle, nothing);
+          return keys;
+        });
+
+        let left = cuts;
+        const isCut = (): boolean => left-- <= 0;
+        if (when === "before") tap.onCommand = () => (isCut() ? "hang up" : undefined);
+        else tap.onResponse = (response) => (isCut() ? "hang up" : response);
+        survived = await withTpm({ tcti: tap.tcti }, (tpm) =>
+          tpm.persist(next, handle, { ours: [old] }),
+        ).then(
+          () => true,
+          () => false,
+        );
+
+        Object.assign(tap, intact);
+        await swtpm.kill();
+        await swtpm.restart();
+        // The state that knew the old key is lost too: the marker must do.
+        await withTpm({ tcti: tap.tcti }, (tpm) => tpm.persist(next, handle, nothing));
+        expect(await signs(nextKey)).toBe(true);
+      }
+      expect(cuts).toBeGreaterThan(10);
+    },
+  );
+});
+
 describe("an object of somebody else", () => {
   it.each(["-G hmac", "-G aes128cfb", "-G ecc"])(
     "made with tpm2_create %s is never evicted",
@@ -143,6 +185,17 @@ describe("an object of somebody else", () => {
 describe("a marker that cannot be written", () => {
   const events: string[] = [];
   const log: Log = { ...silentLog, warn: (event) => void events.push(event) };
+  it("because the TPM is full does not keep the key from being persistent", async () => {
+    await using tap = await tapBus(swtpm);
+    const [rcNvSpace, nvDefineSpace] = [0x14b, 0x12a];
+    tap.onCommand = (_command, code) => (code === nvDefineSpace ? responseOf(rcNvSpace) : undefined);
+    await withTpm({ tcti: tap.tcti, log }, async (tpm) => {
+      await tpm.persist(await wrappedIn(tpm, randomBytes(32)), handle, nothing);
+      expect(await tpm.occupant(handle)).toMatchObject({ isMarkedOurs: false, isHmacKey: true });
+    });
+    expect(events).toEqual(["tpm.key-not-marked"]);
+  });
+
   const persistOne = (): Promise<Buffer> =>
     withTpm({ tcti: swtpm.tcti, log }, async (tpm) => {
       const wrapped = await wrappedIn(tpm, randomBytes(32));

@@ -1,6 +1,7 @@
 // A listener on the bus between the program and the software TPM: sees every command and response as they are, and can
 // answer in the TPM's place or change what it said.
 
+import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import type { Swtpm } from "./swtpm.ts";
 
@@ -11,8 +12,8 @@ export interface BusTap extends AsyncDisposable {
   readonly responses: Buffer[];
   /** What the TPM is made to answer to a command instead of doing it; undefined lets it through. */
   onCommand: (command: Buffer, code: number) => Buffer | "hang up" | undefined;
-  /** What the program is made to read instead of a response. */
-  onResponse: (response: Buffer, commandCode: number) => Buffer;
+  /** What the program is made to read instead of a response; "hang up" loses it. */
+  onResponse: (response: Buffer, commandCode: number) => Buffer | "hang up";
 }
 
 /** A response that is nothing but a response code. */
@@ -27,13 +28,7 @@ export function responseOf(rc: number): Buffer {
 export async function tapBus(swtpm: Swtpm): Promise<BusTap> {
   const path = `${swtpm.directory}/tap.sock`;
   const sockets = new Set<Socket>();
-  const servers = [
-    await listen(path, relayFrames),
-    await listen(`${path}.ctrl`, (client) => {
-      const tpm = join(connect(`${swtpm.socket}.ctrl`));
-      client.pipe(tpm).pipe(client);
-    }),
-  ];
+  const servers = [await listen(path, relayFrames), await listen(`${path}.ctrl`, relayBytes)];
 
   const tap: BusTap = {
     tcti: `swtpm:path=${path}`,
@@ -63,29 +58,47 @@ export async function tapBus(swtpm: Swtpm): Promise<BusTap> {
   // tpm2-tss connects anew for each command. swtpm is connected to only when a command goes through: it serves one
   // connection at a time, and would wait for the command of an idle one.
   function relayFrames(client: Socket): void {
-    let tpm: Socket | undefined;
+    let tpm: Promise<Socket> | undefined;
     let code = 0;
-    eachFrame(client, (command) => {
+    eachFrame(client, async (command) => {
       tap.commands.push(command);
       code = command.readUInt32BE(6);
       const answer = tap.onCommand(command, code);
-      if (answer === "hang up") client.destroy();
-      else if (answer) client.write(answer);
-      else {
-        tpm ??= reach();
-        tpm.write(command);
-      }
+      if (answer === "hang up") return void client.destroy();
+      if (answer) return void client.write(answer);
+      tpm ??= reach(client, swtpm.socket);
+      const socket = await tpm;
+      if (socket.listenerCount("data") === 0) eachFrame(socket, onResponse);
+      socket.write(command);
     });
-    client.once("close", () => tpm?.destroy());
 
-    function reach(): Socket {
-      const socket = join(connect(swtpm.socket));
-      eachFrame(socket, (response) => {
-        tap.responses.push(response);
-        client.write(tap.onResponse(response, code));
-      });
+    function onResponse(response: Buffer): void {
+      tap.responses.push(response);
+      const shown = tap.onResponse(response, code);
+      if (shown === "hang up") client.destroy();
+      else client.write(shown);
+    }
+  }
+
+  async function relayBytes(client: Socket): Promise<void> {
+    const tpm = await reach(client, `${swtpm.socket}.ctrl`);
+    client.pipe(tpm).pipe(client);
+  }
+
+  /** Node does not wait where the listener's queue is full; one end's close is the other's. */
+  async function reach(client: Socket, at: string): Promise<Socket> {
+    for (;;) {
+      const socket = connect(at);
+      try {
+        await once(socket, "connect");
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === "EAGAIN" && !client.destroyed) continue;
+        client.destroy();
+        return join(socket);
+      }
+      client.once("close", () => socket.destroy());
       socket.once("close", () => client.destroy());
-      return socket;
+      return join(socket);
     }
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { isOutOfSlots, tpmError } from "../../src/tpm/response-codes.ts";
+import { isForgotten, isOutOfSlots, tpmError } from "../../src/tpm/response-codes.ts";
 
 const codeOf = (rc: number, keyIsToBlame = false): string =>
   tpmError(rc, "cannot", "words", { keyIsToBlame }).code;
@@ -59,6 +59,14 @@ describe("a response code", () => {
 
   it.each([0x902, 0x903, 0x905, 0x906, 0xc0903])("%i means that slots are taken", (rc) => {
     expect(isOutOfSlots(rc)).toBe(true);
+  });
+
+  it.each([0x910, 0x918, 0x91e, 0xc0918])("%i means that the TPM was reset", (rc) => {
+    expect(isForgotten(rc)).toBe(true);
+  });
+
+  it.each([0, 0x90f, 0x921, 0x4d0918])("%i does not mean that the TPM was reset", (rc) => {
+    expect(isForgotten(rc)).toBe(false);
   });
 
   it.each([0, 0x921, 0x922, 0x4d0902])("%i does not mean that slots are taken", (rc) => {
