@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Log, silentLog } from "../../src/system/log.ts";
@@ -41,7 +41,7 @@ describe("a persistent key", () => {
     expect(await swtpm.tool("tpm2_readpublic", "-c", "0x81000100")).toContain(`name: ${name}`);
     const marker = join(swtpm.directory, "marker");
     await swtpm.tool("tpm2_nvread", "0x1800100", "-o", marker);
-    expect(await swtpm.tool("xxd", "-p", "-c", "34", marker)).toBe(`${name}\n`);
+    expect(await readFile(marker, "hex")).toBe(name);
     expect(await leftInTpm(swtpm)).toBe("");
   });
 
@@ -229,7 +229,7 @@ describe("a marker that cannot be written", () => {
       wrappedKeyName(wrapped).toString("hex"),
     );
     await swtpm.tool("tpm2_nvread", "0x1800100", "-C", "o", "-o", "read");
-    expect(await swtpm.tool("xxd", "-p", "-c", "34", "read")).toBe(`${"07".repeat(34)}\n`);
+    expect(await readFile(join(swtpm.directory, "read"), "hex")).toBe("07".repeat(34));
     // Unmarked, only its wrapped form proves that it is ours.
     await withTpm({ tcti: swtpm.tcti }, async (tpm) => {
       expect((await thrownBy(() => tpm.evict(handle, nothing))).code).toBe("ERR_TPM_HANDLE_OCCUPIED");

@@ -1,7 +1,7 @@
 // Certificates by the openssl program, which shares nothing with our code, and bare TLS servers that use them.
 
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import type { AddressInfo, Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -45,7 +45,9 @@ export function selfSigned(
     ],
     { stdio: "ignore" },
   );
-  return { certificate: readFileSync(certFile, "utf8"), privateKey: readFileSync(keyFile, "utf8") };
+  const pair = { certificate: readFileSync(certFile, "utf8"), privateKey: readFileSync(keyFile, "utf8") };
+  rmSync(directory, { recursive: true });
+  return pair;
 }
 
 /** Listens on a free port of 127.0.0.1; answers with the port. */
