@@ -9,7 +9,7 @@ static TSS2_RC start_endorsement_policy(mooring_tpm *tpm, ESYS_TR *policy)
 {
     const TPMT_SYM_DEF no_cipher = { .algorithm = TPM2_ALG_NULL };
     const TPM2B_NONCE nothing = { 0 };
-    ESYS_TR session;
+    ESYS_TR session = ESYS_TR_NONE;
     TSS2_RC rc;
 
     rc = mooring_session(tpm, MOORING_ENCRYPT_NOTHING, &session);
@@ -29,7 +29,7 @@ static TSS2_RC recover_wrapping_key(mooring_tpm *tpm, const struct authenticatio
 {
     TPM2B_DIGEST *recovered = NULL;
     ESYS_TR policy = ESYS_TR_NONE;
-    ESYS_TR session;
+    ESYS_TR session = ESYS_TR_NONE;
     TSS2_RC rc;
 
     rc = start_endorsement_policy(tpm, &policy);
@@ -58,7 +58,7 @@ static TSS2_RC import_key(mooring_tpm *tpm, const struct authentication_key *key
     const TPMT_SYM_DEF_OBJECT inner_cipher = { .algorithm = TPM2_ALG_AES,
                                                .keyBits = { .aes = (TPM2_KEY_BITS)(wrapping_key->size * 8) },
                                                .mode = { .aes = TPM2_ALG_CFB } };
-    ESYS_TR session;
+    ESYS_TR session = ESYS_TR_NONE;
     TSS2_RC rc = mooring_session(tpm, MOORING_ENCRYPT_BOTH, &session);
 
     if (rc != TSS2_RC_SUCCESS)

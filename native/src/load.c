@@ -4,7 +4,7 @@
 TSS2_RC mooring_load(mooring_tpm *tpm, const uint8_t *wrapped_key, size_t size, ESYS_TR *object)
 {
     struct wrapped_key key;
-    ESYS_TR session;
+    ESYS_TR session = ESYS_TR_NONE;
     TSS2_RC rc;
 
     *object = ESYS_TR_NONE;

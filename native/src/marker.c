@@ -42,7 +42,7 @@ static TSS2_RC define_marker(mooring_tpm *tpm, TPM2_HANDLE index, ESYS_TR *nv)
                                                         .nameAlg = TPM2_ALG_SHA256,
                                                         .attributes = marker_attributes,
                                                         .dataSize = MOORING_TPM_NAME_SIZE } };
-    ESYS_TR session;
+    ESYS_TR session = ESYS_TR_NONE;
     TSS2_RC rc = mooring_session(tpm, MOORING_ENCRYPT_COMMAND, &session);
 
     if (rc == TSS2_RC_SUCCESS)
@@ -58,7 +58,7 @@ TSS2_RC mooring_tpm_write_marker(mooring_tpm *tpm, uint32_t index, const uint8_t
     TPM2B_MAX_NV_BUFFER content = { .size = MOORING_TPM_NAME_SIZE };
     TPMS_NV_PUBLIC public_area = { 0 };
     ESYS_TR nv = ESYS_TR_NONE;
-    ESYS_TR session;
+    ESYS_TR session = ESYS_TR_NONE;
     TSS2_RC rc = mooring_begin(tpm);
 
     if (rc != TSS2_RC_SUCCESS)
@@ -81,7 +81,7 @@ TSS2_RC mooring_tpm_remove_marker(mooring_tpm *tpm, uint32_t index)
 {
     TPMS_NV_PUBLIC public_area = { 0 };
     ESYS_TR nv = ESYS_TR_NONE;
-    ESYS_TR session;
+    ESYS_TR session = ESYS_TR_NONE;
     TSS2_RC rc = mooring_begin(tpm);
 
     if (rc != TSS2_RC_SUCCESS)

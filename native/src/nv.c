@@ -42,7 +42,7 @@ TSS2_RC mooring_nv_read(mooring_tpm *tpm, ESYS_TR nv, const TPMS_NV_PUBLIC *publ
     const ESYS_TR reader = (public_area->attributes & TPMA_NV_AUTHREAD) != 0 ? nv : ESYS_TR_RH_OWNER;
     UINT16 offset = 0;
     UINT16 largest = 0;
-    ESYS_TR session;
+    ESYS_TR session = ESYS_TR_NONE;
     TSS2_RC rc;
 
     if (bytes == NULL || size == NULL)

@@ -3,7 +3,7 @@
 
 static TSS2_RC evict_control(mooring_tpm *tpm, ESYS_TR object, TPM2_HANDLE handle, ESYS_TR *persistent)
 {
-    ESYS_TR session;
+    ESYS_TR session = ESYS_TR_NONE;
     TSS2_RC rc = mooring_session(tpm, MOORING_ENCRYPT_NOTHING, &session);
 
     *persistent = ESYS_TR_NONE;

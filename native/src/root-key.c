@@ -48,7 +48,7 @@ static TSS2_RC create_primary(mooring_tpm *tpm, const struct root_key *key, uint
     const TPM2B_DATA no_outside_info = { 0 };
     const TPML_PCR_SELECTION no_pcr = { 0 };
     TPM2B_PUBLIC public_area;
-    ESYS_TR session;
+    ESYS_TR session = ESYS_TR_NONE;
     TSS2_RC rc;
 
     template_of(tpm, key, &public_area);
@@ -65,7 +65,7 @@ static TSS2_RC create_root_key(mooring_tpm *tpm, struct root_key *key, uint32_t 
 {
     ESYS_TR created = ESYS_TR_NONE;
     ESYS_TR persistent = ESYS_TR_NONE;
-    ESYS_TR session;
+    ESYS_TR session = ESYS_TR_NONE;
     TSS2_RC rc;
 
     if (unique_form > MOORING_TPM_UNIQUE_EMPTY)

@@ -15,7 +15,7 @@ static void fill(TPM2B_MAX_BUFFER *chunk, const uint8_t **data, size_t *left)
 static TSS2_RC hmac_at_once(mooring_tpm *tpm, ESYS_TR key, const uint8_t *data, size_t left, TPM2B_DIGEST **hmac)
 {
     TPM2B_MAX_BUFFER chunk;
-    ESYS_TR session;
+    ESYS_TR session = ESYS_TR_NONE;
     TSS2_RC rc = mooring_session(tpm, MOORING_ENCRYPT_BOTH, &session);
 
     if (rc != TSS2_RC_SUCCESS)
@@ -31,7 +31,7 @@ static TSS2_RC hmac_in_sequence(mooring_tpm *tpm, ESYS_TR key, const uint8_t *da
     const TPM2B_AUTH no_auth = { 0 };
     TPM2B_MAX_BUFFER chunk;
     ESYS_TR sequence = ESYS_TR_NONE;
-    ESYS_TR session;
+    ESYS_TR session = ESYS_TR_NONE;
     TSS2_RC rc;
 
     rc = mooring_session(tpm, MOORING_ENCRYPT_COMMAND, &session);

@@ -36,7 +36,7 @@ async function identityFacts(identity: Identity, tools: Tools): Promise<Identity
   const common = { source, attestation, registrationId };
   if (identity.source === "x509") return { ...common, publicKeySha256, certificate: identity.facts };
   if (identity.source === "symmetric-key") return common;
-  const { endorsementCertificateFacts } = await import("../identity/tpm.ts");
+  const { endorsementCertificateFacts } = await import("../identity/endorsement-certificate.ts");
   const certificate = await endorsementCertificateFacts(identity, tools);
   return {
     ...common,

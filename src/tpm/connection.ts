@@ -6,7 +6,7 @@ import { openFailure } from "./device-node.ts";
 import { type Argument, type Context, type TpmLibrary, tpmLibrary, type Verb } from "./library.ts";
 import { isForgotten, isOutOfSlots, rcFailure, tpmError } from "./response-codes.ts";
 
-interface Attempt {
+export interface Attempt {
   /** What is tried on what, for the error's text. */
   readonly attempted: string;
   /** The command takes a key that came from outside. */

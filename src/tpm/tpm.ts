@@ -3,19 +3,21 @@
 
 import type { Log } from "../system/log.ts";
 import type { Secret } from "../system/secret.ts";
-import { type Connection, connect } from "./connection.ts";
+import { capacity, hex, output, sized } from "./arguments.ts";
+import { type Attempt, type Connection, connect } from "./connection.ts";
 import { describeFacts, factsSize, type TpmDescription } from "./description.ts";
+import type { Argument } from "./library.ts";
 import {
   evictOwned,
   findOccupant,
   findOwnOccupant,
   type Occupant,
-  type OwnershipCommands,
   type OwnershipOptions,
   persistOwned,
 } from "./ownership.ts";
+import { ownershipCommands } from "./ownership-commands.ts";
 import { wrappedKeyName } from "./public-area.ts";
-import { ownRc, rcNvSpace } from "./response-codes.ts";
+import { findOrCreate, readCertificate, rootKeys, type UniqueForm } from "./root-keys.ts";
 
 export interface TpmOptions {
   /** How to reach the TPM, such as `device:/dev/tpmrm0` or `swtpm:path=SOCKET`. */
@@ -23,8 +25,7 @@ export interface TpmOptions {
   /** Authorization values of the owner and endorsement hierarchies, when they have any. */
   readonly ownerAuth?: Secret | undefined;
   readonly endorsementAuth?: Secret | undefined;
-  /** `unique` of the templates when EK and SRK have to be created; the two forms make different keys. */
-  readonly uniqueForm?: "zeros" | "empty";
+  readonly uniqueForm?: UniqueForm;
   readonly log: Log;
 }
 
@@ -60,17 +61,11 @@ export interface Tpm {
   close(): Promise<void>;
 }
 
-// Capacities of native/mooring-tpm.h; NV indices are at most 64 KiB.
-const capacity = { publicArea: 1024, wrappedKey: 4096, certificate: 65_536, name: 34, hmac: 32 } as const;
-const uniqueForms = { zeros: 0, empty: 1 } as const;
-
 /** Throws ERR_TPM_LIBRARY, ERR_TPM_UNAVAILABLE, ERR_TPM_PERMISSION, ERR_TPM_BUSY. */
 export async function openTpm(options: TpmOptions): Promise<Tpm> {
   const connection = await connect(options);
   const { exclusively } = connection;
-  const commands = commandsOf(connection);
-  const rootKey = (which: RootKey): Promise<Buffer> =>
-    exclusively(() => findOrCreate(connection, which, options));
+  const commands = ownershipCommands(connection);
 
   return {
     describe: () =>
@@ -79,24 +74,18 @@ export async function openTpm(options: TpmOptions): Promise<Tpm> {
         await connection.call("describe", [facts], { attempted: "cannot read the TPM's properties" });
         return describeFacts(facts);
       }),
-    endorsementKey: () => rootKey(rootKeys.endorsement),
-    storageRootKey: () => rootKey(rootKeys.storage),
+    endorsementKey: () => exclusively(() => findOrCreate(connection, rootKeys.endorsement, options)),
+    storageRootKey: () => exclusively(() => findOrCreate(connection, rootKeys.storage, options)),
     endorsementCertificate: () => exclusively(() => readCertificate(connection)),
     activate: (authenticationKey) => exclusively(() => activate(connection, authenticationKey)),
-    sign: (wrappedKey, data) =>
-      exclusively(async () => {
-        const hmac = Buffer.alloc(capacity.hmac);
-        const attempt = { attempted: "cannot sign with the wrapped key", usesKey: true };
-        await connection.call("sign", [...sized(wrappedKey), ...sized(data), hmac], attempt);
-        return hmac;
-      }),
-    signWithHandle: (handle, data) =>
-      exclusively(async () => {
-        const hmac = Buffer.alloc(capacity.hmac);
-        const attempt = { attempted: `cannot sign with the key at ${hex(handle)}` };
-        await connection.call("sign_with_handle", [handle, ...sized(data), hmac], attempt);
-        return hmac;
-      }),
+    sign: (wrappedKey, data) => {
+      const attempt = { attempted: "cannot sign with the wrapped key", usesKey: true };
+      return exclusively(() => hmac(connection, "sign", sized(wrappedKey), data, attempt));
+    },
+    signWithHandle: (handle, data) => {
+      const attempt = { attempted: `cannot sign with the key at ${hex(handle)}` };
+      return exclusively(() => hmac(connection, "sign_with_handle", [handle], data, attempt));
+    },
     occupant: (handle) => exclusively(() => findOccupant(commands, handle)),
     requireOwnHandle: (handle, own) =>
       exclusively(async () => {
@@ -113,57 +102,6 @@ export async function openTpm(options: TpmOptions): Promise<Tpm> {
   };
 }
 
-interface RootKey {
-  readonly read: "endorsement_key" | "storage_root_key";
-  readonly create: "create_endorsement_key" | "create_storage_root_key";
-  readonly handle: number;
-  readonly title: string;
-}
-
-const rootKeys = {
-  endorsement: {
-    read: "endorsement_key",
-    create: "create_endorsement_key",
-    handle: 0x8101_0001,
-    title: "endorsement key",
-  },
-  storage: {
-    read: "storage_root_key",
-    create: "create_storage_root_key",
-    handle: 0x8100_0001,
-    title: "storage root key",
-  },
-} as const satisfies Record<string, RootKey>;
-
-async function findOrCreate(connection: Connection, key: RootKey, { uniqueForm = "zeros", log }: TpmOptions) {
-  const { read, create, handle, title } = key;
-  const attempted = `cannot read the ${title} at ${hex(handle)}`;
-  const find = (expected: readonly number[]): Promise<Buffer | undefined> =>
-    output(capacity.publicArea, (out, size) => connection.call(read, [out, size], { attempted, expected }));
-
-  const found = await find([ownRc.absent]);
-  if (found) return found;
-  await connection.call(create, [uniqueForms[uniqueForm]], {
-    attempted: `cannot create the ${title} at ${hex(handle)}`,
-  });
-  log.info("tpm.key-created", { handle: hex(handle), key: title, template: uniqueForm });
-  return (await find([])) as Buffer;
-}
-
-async function readCertificate(connection: Connection): Promise<Buffer | undefined> {
-  const attempt = { attempted: "cannot read the endorsement certificate", expected: [ownRc.absent] };
-  const content = await output(capacity.certificate, (out, size) =>
-    connection.call("endorsement_certificate", [out, size], attempt),
-  );
-  return content && withoutPadding(content);
-}
-
-/** Manufacturers pad the index with zeros or ones behind the certificate; DER says how long it is. */
-function withoutPadding(content: Buffer): Buffer {
-  const isLongSequence = content[0] === 0x30 && content[1] === 0x82 && content.length > 4;
-  return isLongSequence ? content.subarray(0, 4 + content.readUInt16BE(2)) : content;
-}
-
 async function activate(connection: Connection, authenticationKey: Uint8Array): Promise<Buffer> {
   const attempt = { attempted: "cannot activate the authentication key", usesKey: true };
   const wrapped = await output(capacity.wrappedKey, (out, size) =>
@@ -172,60 +110,14 @@ async function activate(connection: Connection, authenticationKey: Uint8Array): 
   return wrapped as Buffer;
 }
 
-function commandsOf(connection: Connection): OwnershipCommands {
-  const { call } = connection;
-  return {
-    readPublic: (handle) =>
-      output(capacity.publicArea, (out, size) =>
-        call("read_public", [handle, out, size], {
-          attempted: `cannot read what is at ${hex(handle)}`,
-          expected: [ownRc.absent],
-        }),
-      ),
-    readMarker: async (index) => {
-      const name = Buffer.alloc(capacity.name);
-      const expected = [ownRc.absent, ownRc.otherIndex];
-      const rc = await call("read_marker", [index, name], {
-        attempted: `cannot read the marker ${hex(index)}`,
-        expected,
-      });
-      return rc === 0 ? name : undefined;
-    },
-    writeMarker: async (index, name) => {
-      const expected = [ownRc.otherIndex, rcNvSpace];
-      return (
-        (await call("write_marker", [index, name], {
-          attempted: `cannot write the marker ${hex(index)}`,
-          expected,
-        })) === 0
-      );
-    },
-    removeMarker: async (index) => {
-      const expected = [ownRc.absent, ownRc.otherIndex];
-      await call("remove_marker", [index], { attempted: `cannot remove the marker ${hex(index)}`, expected });
-    },
-    evict: async (handle, name) => {
-      await call("evict", [handle, name], { attempted: `cannot evict the key at ${hex(handle)}` });
-    },
-    persist: async (wrappedKey, handle) => {
-      const attempt = { attempted: `cannot make the key persistent at ${hex(handle)}`, usesKey: true };
-      await call("persist", [...sized(wrappedKey), handle], attempt);
-    },
-  };
+async function hmac(
+  connection: Connection,
+  verb: "sign" | "sign_with_handle",
+  key: readonly Argument[],
+  data: Uint8Array,
+  attempt: Attempt,
+): Promise<Buffer> {
+  const out = Buffer.alloc(capacity.hmac);
+  await connection.call(verb, [...key, ...sized(data), out], attempt);
+  return out;
 }
-
-/** The bytes that a verb wrote; undefined when it answered with an expected response code instead. */
-async function output(
-  size: number,
-  run: (out: Buffer, written: Buffer) => Promise<number>,
-): Promise<Buffer | undefined> {
-  const out = Buffer.alloc(size);
-  const written = Buffer.from(Uint32Array.of(size).buffer);
-  const rc = await run(out, written);
-  return rc === 0 ? out.subarray(0, new Uint32Array(written.buffer)[0]) : undefined;
-}
-
-/** Bytes and their length, as C takes them. A copy: the thread reads it while the caller's bytes may change. */
-const sized = (bytes: Uint8Array): [Buffer, number] => [Buffer.from(bytes), bytes.length];
-
-const hex = (value: number): string => `0x${value.toString(16)}`;

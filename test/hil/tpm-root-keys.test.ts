@@ -1,7 +1,8 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { endorsementCertificateFacts, openTpmIdentity, tpmRegistrationId } from "../../src/identity/tpm.ts";
+import { endorsementCertificateFacts } from "../../src/identity/endorsement-certificate.ts";
+import { openTpmIdentity, tpmRegistrationId } from "../../src/identity/tpm.ts";
 import { type Log, silentLog } from "../../src/system/log.ts";
 import { Secret } from "../../src/system/secret.ts";
 import { tapBus } from "../support/bus-tap.ts";
