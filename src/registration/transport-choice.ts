@@ -26,7 +26,8 @@ export function chooseTransport(facts: {
     );
   }
   if (configured !== "auto") return { order: [configured], because: "the configuration says so" };
-  if (hasProxy) return { order: ["mqtt-ws", "https"], because: "a proxy is set, and plain MQTT does not pass one" };
+  if (hasProxy)
+    return { order: ["mqtt-ws", "https"], because: "a proxy is set, and plain MQTT does not pass one" };
   return { order: ["mqtt", "mqtt-ws", "https"], because: "MQTT first, then port 443 where 8883 is blocked" };
 }
 
