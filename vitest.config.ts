@@ -23,6 +23,7 @@ export default defineConfig({
           name: "e2e",
           deps: { interopDefault: false },
           include: e2e,
+          globalSetup: "test/support/e2e-setup.ts",
           testTimeout: 120_000,
           hookTimeout: 120_000,
           maxWorkers: 2,

@@ -1,0 +1,53 @@
+// Around all end-to-end tests: before them the program is built if it is older than its sources, and they get a
+// temporary directory of their own; after them nothing may be left in it, and nobody may still be running there.
+
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+let directory = "";
+
+export function setup(): void {
+  execFileSync("make", ["-s", "-C", "native"], { stdio: "inherit" });
+  if (isStale("dist/main.js", ["src", "scripts/build.mjs", "package.json"])) {
+    execFileSync(process.execPath, ["scripts/build.mjs"], { stdio: "inherit" });
+  }
+  directory = mkdtempSync(join(tmpdir(), "mooring-e2e-"));
+  process.env["TMPDIR"] = directory;
+}
+
+export function teardown(): void {
+  const running = processesNaming(directory);
+  const left = readdirSync(directory);
+  rmSync(directory, { recursive: true, force: true });
+  const findings = [
+    ...running.map((command) => `still running: ${command}`),
+    ...left.map((name) => `left behind: ${name}`),
+  ];
+  if (findings.length > 0) throw new Error(`the end-to-end tests did not clean up:\n${findings.join("\n")}`);
+}
+
+function isStale(product: string, sources: readonly string[]): boolean {
+  if (!existsSync(product)) return true;
+  const builtAt = statSync(product).mtimeMs;
+  const files = sources.flatMap((source) =>
+    statSync(source).isDirectory()
+      ? readdirSync(source, { recursive: true, encoding: "utf8" }).map((name) => join(source, name))
+      : [source],
+  );
+  return files.some((file) => statSync(file).mtimeMs > builtAt);
+}
+
+function processesNaming(path: string): string[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name) && name !== String(process.pid))
+    .flatMap((pid) => {
+      try {
+        const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
+        return command.includes(path) ? [`${pid} ${command}`] : [];
+      } catch {
+        return []; // it ended meanwhile
+      }
+    });
+}
