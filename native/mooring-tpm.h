@@ -2,7 +2,7 @@
  *
  * Every function that talks to the TPM returns a TSS2_RC: 0, the response code of the TPM or of the layer of tpm2-tss
  * that failed, or one of MOORING_TPM_RC_*. Buffers belong to the caller; a `size` that is a pointer holds the capacity
- * on entry and the bytes written on return. Nothing is left loaded in the TPM but one session, which the next failure
+ * on entry and, after success, the bytes written. Nothing is left loaded in the TPM but one session, which the next failure
  * or mooring_tpm_close ends. A context serves one call at a time; it may move between threads.
  *
  * Sessions are salted to the storage root key (else the endorsement key, else a key made for the purpose in the NULL

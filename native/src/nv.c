@@ -66,7 +66,8 @@ TSS2_RC mooring_nv_read(mooring_tpm *tpm, ESYS_TR nv, const TPMS_NV_PUBLIC *publ
         }
         Esys_Free(piece);
     }
-    *size = offset;
+    if (rc == TSS2_RC_SUCCESS)
+        *size = offset;
     return rc;
 }
 

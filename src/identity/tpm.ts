@@ -2,12 +2,11 @@
 
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
-import { MooringError } from "../errors.ts";
 import type { Log } from "../system/log.ts";
 import { Secret } from "../system/secret.ts";
 import { deviceNode } from "../tpm/device-node.ts";
 import { openTpm, type Tpm } from "../tpm/tpm.ts";
+import { readSecretFile } from "./files.ts";
 
 export interface TpmSettings {
   readonly tcti: string;
@@ -46,8 +45,8 @@ export async function openTpmIdentity(
   options: TpmSettings & { readonly registrationId?: string; readonly log: Log },
 ): Promise<TpmIdentity> {
   const { tcti, log } = options;
-  const ownerAuth = await readAuth(options.ownerAuthFile);
-  const endorsementAuth = await readAuth(options.endorsementAuthFile);
+  const ownerAuth = readAuth(options.ownerAuthFile, "the owner authorization", log);
+  const endorsementAuth = readAuth(options.endorsementAuthFile, "the endorsement authorization", log);
   const tpm = await openTpm({
     tcti,
     ownerAuth,
@@ -77,18 +76,11 @@ export async function openTpmIdentity(
   }
 }
 
-async function readAuth(file: string | undefined): Promise<Secret | undefined> {
+function readAuth(file: string | undefined, what: string, log: Log): Secret | undefined {
   if (file === undefined) return undefined;
-  try {
-    const content = await readFile(file);
-    const lineEnd = content.at(-1) === 0x0a ? (content.at(-2) === 0x0d ? 2 : 1) : 0;
-    return new Secret(content.subarray(0, content.length - lineEnd));
-  } catch (cause) {
-    throw new MooringError("ERR_IDENTITY_UNREADABLE", `cannot read the authorization value in ${file}`, {
-      cause,
-      path: file,
-    });
-  }
+  const content = readSecretFile(file, what, log).reveal();
+  const lineEnd = content.at(-1) === 0x0a ? (content.at(-2) === 0x0d ? 2 : 1) : 0;
+  return new Secret(content.subarray(0, content.length - lineEnd));
 }
 
 /** The registration id that Azure's tools give to a TPM: lower-case base32 of SHA-256 of the EK's TPM2B_PUBLIC. */
