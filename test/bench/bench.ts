@@ -1,0 +1,103 @@
+// `npm run bench`: what a registration costs, beside a bare start of Node, the smallest script that does it and
+// Azure's own SDK; and how many registrations the local service bears. All in one session, interleaved.
+
+import { writeFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { type Results, type Verdict, verdicts } from "./aims.ts";
+import { openMeter, type Sample } from "./measure.ts";
+import { machine, resultTable, throughputTable, verdictTable } from "./report.ts";
+import { openStage, type Stage } from "./stage.ts";
+import { median, summarize } from "./statistics.ts";
+import { prepare, type SubjectName, subjectNames } from "./subjects.ts";
+import { measureThroughput, type Throughput, throughputVerdict } from "./throughput.ts";
+
+const usage = `npm run bench -- [service|programs] [options]
+  service          the local service's throughput alone
+  programs         the programs alone
+  --runs N         measured runs of each program (15)
+  --only A,B       of these alone: ${subjectNames.join(", ")}
+  --seconds N      length of each of the three throughput runs (5)
+  --clients N      devices that register at the same time (32)
+  --json FILE      write every sample there`;
+
+const say = (text: string): void => void process.stdout.write(`${text}\n`);
+
+function readArguments() {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      runs: { type: "string", default: "15" },
+      only: { type: "string", default: subjectNames.join(",") },
+      seconds: { type: "string", default: "5" },
+      clients: { type: "string", default: "32" },
+      json: { type: "string" },
+      help: { type: "boolean", default: false },
+    },
+  });
+  const [part = "all"] = positionals;
+  const only = new Set(["bare", ...values.only.split(",")] as SubjectName[]);
+  const known =
+    ["all", "service", "programs"].includes(part) && [...only].every((name) => subjectNames.includes(name));
+  return { ...values, part, only, help: values.help || !known };
+}
+
+type Samples = Map<SubjectName, { readonly samples: Sample[]; readonly tpmMs: number[] }>;
+
+/** One run of each that does not count, then rounds; every second one backwards, so that nobody has a fixed place. */
+async function runPrograms(stage: Stage, only: Set<SubjectName>, runs: number): Promise<Samples> {
+  const subjects = await prepare(stage, only);
+  const taken: Samples = new Map(subjects.map(({ name }) => [name, { samples: [], tpmMs: [] }]));
+  await using meter = openMeter(stage.directory);
+  for (const { name, argv, check } of subjects) {
+    const { output } = await meter.run({ argv: name === "keep" ? argv.with(2, "reprovision") : argv });
+    if (name !== "keep") check(output);
+  }
+  for (let round = 0; round < runs; round++) {
+    for (const { name, argv, check, tpmMs } of round % 2 === 0 ? subjects : subjects.toReversed()) {
+      const before = tpmMs?.();
+      const { sample, output } = await meter.run({ argv });
+      check(output);
+      taken.get(name)?.samples.push(sample);
+      if (tpmMs && before !== undefined) taken.get(name)?.tpmMs.push(tpmMs() - before);
+    }
+  }
+  return taken;
+}
+
+const resultsOf = (samples: Samples): Results =>
+  Object.fromEntries(
+    [...samples].map(([name, taken]) => [
+      name,
+      { ...summarize(taken.samples), ...(taken.tpmMs.length > 0 && { tpmMs: median(taken.tpmMs) }) },
+    ]),
+  );
+
+async function bench(): Promise<void> {
+  const { part, only, runs, seconds, clients, json, help } = readArguments();
+  if (help) return say(usage);
+  await using stage = await openStage();
+  say(machine());
+  const record: Record<string, unknown> = { machine: machine() };
+  const judged: Verdict[] = [];
+
+  if (part !== "service") {
+    const samples = await runPrograms(stage, only, Number(runs));
+    const results = resultsOf(samples);
+    say(resultTable(results, Number(runs)));
+    judged.push(...verdicts(results));
+    record["programs"] = Object.fromEntries(samples);
+  }
+  if (part !== "programs") {
+    const throughput: Throughput[] = await measureThroughput(stage, {
+      seconds: Number(seconds),
+      clients: Number(clients),
+    });
+    say(throughputTable(throughput, Number(clients)));
+    judged.push(...throughput.map(throughputVerdict));
+    record["service"] = throughput;
+  }
+  say(verdictTable(judged));
+  if (json !== undefined) writeFileSync(json, `${JSON.stringify({ ...record, judged }, undefined, 2)}\n`);
+}
+
+await bench();
