@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import type { ServiceClient } from "../enrollment/client.ts";
 import { MooringError } from "../errors.ts";
-import { systemClock } from "../system/clock.ts";
+import { commandTools } from "./options.ts";
 
 export interface ServiceOptions {
   readonly service?: string;
@@ -28,17 +28,14 @@ export async function withServiceClient<Result>(
   const { openServiceClient } = await import("../enrollment/client.ts");
   const { parseConnectionString } = await import("../enrollment/connection-string.ts");
   const caFile = options.caFile ?? process.env["MOORING_SERVICE_CA"];
+  const tools = commandTools({});
   const client = openServiceClient({
     connection: parseConnectionString(connectionString(options)),
     ca: caFile === undefined ? undefined : readInput(caFile).toString(),
-    clock: systemClock,
+    clock: tools.clock,
   });
-  const stop = new AbortController();
-  for (const name of ["SIGINT", "SIGTERM"] as const) {
-    process.once(name, () => stop.abort(new MooringError("ERR_CANCELLED", `stopped by ${name}`)));
-  }
   try {
-    return await use(client, { signal: stop.signal });
+    return await use(client, { signal: tools.signal });
   } finally {
     client.close();
   }
