@@ -60,8 +60,16 @@ function farewell(stream: Duplex): void {
 }
 
 /** MQTT over TLS, port 8883 in the field. Does not listen yet. */
-export function createMqttServer(credential: ServerCredential, sessions: MqttSessions): Server {
-  return createServer(tlsOptions(credential), (socket) => {
+export function createMqttServer(
+  credential: ServerCredential,
+  sessions: MqttSessions,
+  { handshakeTimeoutMs }: { handshakeTimeoutMs?: number } = {},
+): Server {
+  const options = tlsOptions(credential);
+  if (handshakeTimeoutMs !== undefined) options.handshakeTimeout = handshakeTimeoutMs;
+  const server = createServer(options, (socket) => {
     void sessions.serve({ stream: socket, transport: "mqtt", certificates: clientCertificates(socket) });
   });
+  // Node tells that a handshake took too long, but leaves the connection open.
+  return server.on("tlsClientError", (_error, socket) => socket.destroy());
 }

@@ -380,6 +380,15 @@ describe("CONNECT", () => {
     await once(plain, "close");
     await device(started);
   });
+
+  it("is not waited for for ever when TLS never begins", async () => {
+    const sessions = mqttSessions({ ...recordingDeviceApi(), clock: systemClock, log: silentLog });
+    const server = createMqttServer(credential, sessions, { handshakeTimeoutMs: 50 });
+    onTestFinished(() => stop(server, sessions.closeAll));
+    const silent = await tcpConnection(await listening(server));
+    silent.resume();
+    await once(silent, "close");
+  });
 });
 
 describe("a session", () => {
