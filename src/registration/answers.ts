@@ -23,7 +23,8 @@ export function readChallenge(answer: DpsAnswer): Uint8Array {
   const key = isObject(answer.body) ? text(answer.body["authenticationKey"]) : undefined;
   if (answer.status === 401 && key !== undefined) return decodeKey(key, answer);
   if (answer.status === 401) throw refusal(answer, answer.dateAt);
-  throw protocolError("is not a TPM challenge", answer);
+  // A disabled enrollment is not challenged at all.
+  throw finalRefusal(readOperation(answer)) ?? protocolError("is not a TPM challenge", answer);
 }
 
 /** The running or finished operation of a register or a poll. */
@@ -54,15 +55,11 @@ export interface AssignedOperation {
 
 /** What a final operation says: an assignment, or the reason why there is none. */
 export function readAssigned(operation: OperationStatus, attestation: string): AssignedOperation {
+  const refused = finalRefusal(operation);
+  if (refused) throw refused;
   const state = operation.registrationState ?? {};
   const { operationId } = operation;
   const answer = { status: 200 };
-  if (operation.status === "disabled" || operation.status === "blacklisted") {
-    throw new MooringError("ERR_DISABLED", "the service says that this device's enrollment is disabled", {
-      operationId,
-    });
-  }
-  if (operation.status === "failed") throw failedAssignment(state, operationId);
   if (operation.status !== "assigned")
     throw protocolError(`has the unknown status ${quote(operation.status)}`, answer);
   const { assignedHub, deviceId } = state;
@@ -96,6 +93,16 @@ const hubName =
 
 /** Device ids as IoT Hub allows them. */
 const hubDeviceId = /^[A-Za-z0-9\-.%_*?!(),:=@$']{1,128}$/;
+
+/** What a finished operation says instead of an assignment. */
+function finalRefusal({ status, operationId, registrationState }: OperationStatus): MooringError | undefined {
+  if (status === "disabled" || status === "blacklisted") {
+    return new MooringError("ERR_DISABLED", "the service says that this device's enrollment is disabled", {
+      operationId,
+    });
+  }
+  return status === "failed" ? failedAssignment(registrationState ?? {}, operationId) : undefined;
+}
 
 function failedAssignment(state: RegistrationState, operationId: string): MooringError {
   const code: ErrorCode = state.errorCode === 400208 ? "ERR_HUB_MISSING" : "ERR_REGISTRATION_FAILED";

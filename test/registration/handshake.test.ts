@@ -159,6 +159,12 @@ describe("TPM attestation", () => {
     });
   });
 
+  it("learns without a challenge that its enrollment is disabled", async () => {
+    const disabled = { status: 200, body: documented("mqtt 200", "disabled") };
+    const { registration } = conversation([disabled], { credential });
+    expect((await thrownBy(() => register(registration))).code).toBe("ERR_DISABLED");
+  });
+
   it.each([
     ["200", assigned],
     ["a 401 with a key that is not base64", { status: 401, body: { authenticationKey: "%%%" } }],
