@@ -1,0 +1,251 @@
+// A gateway whose identity is a TPM, with tpm2-tools as the third party that sees what really is in it.
+
+import { createHmac } from "node:crypto";
+import { existsSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { createGateway, type Gateway, publicPart } from "../support/gateway.ts";
+import { type LocalService, startService } from "../support/local-service.ts";
+import { refuse, succeed } from "../support/mooring.ts";
+import { tpmIdentity } from "../support/pki.ts";
+import { type Swtpm, startSwtpm } from "../support/swtpm.ts";
+
+const hubKeyHandle = "0x81000100";
+
+let service: LocalService;
+let swtpm: Swtpm;
+let gateway: Gateway;
+let registrationId: string;
+let endorsementKey: string;
+
+beforeAll(async () => {
+  service = await startService("--hub", "hub.example");
+});
+afterAll(() => service[Symbol.asyncDispose]());
+
+beforeEach(async () => {
+  swtpm = await startSwtpm();
+  gateway = createGateway(service, { identity: tpmIdentity(swtpm.tcti) });
+  const shown = await succeed(gateway.run("identity show"));
+  registrationId = String(shown["registrationId"]);
+  endorsementKey = String(shown["endorsementKey"]);
+  await enroll({ endorsementKey });
+});
+afterEach(async () => {
+  gateway[Symbol.dispose]();
+  await swtpm.stop();
+});
+
+const enroll = (tpm: object, more: object = {}): Promise<void> =>
+  service.enroll(`/enrollments/${registrationId}`, {
+    registrationId,
+    attestation: { type: "tpm", tpm },
+    ...more,
+  });
+
+/** The key by which the hub knows the device: the service made it, and has to be the only one that can read it. */
+function hubKey(deviceId = registrationId): Buffer {
+  const { authentication } = service.stored("device", deviceId) as {
+    authentication: { primaryKey: string };
+  };
+  return Buffer.from(authentication.primaryKey, "base64");
+}
+
+const signedString = "hub.example%2fdevices%2fgateway\n1789000000";
+
+/** HMAC by the key at the hub key's handle, computed by the TPM at the request of tpm2-tools. */
+async function signedByTpm(): Promise<string> {
+  writeFileSync(join(swtpm.directory, "message"), signedString);
+  await swtpm.tool("tpm2_hmac", "-c", hubKeyHandle, "-o", "hmac", "message");
+  return readFileSync(join(swtpm.directory, "hmac")).toString("hex");
+}
+
+const signedBySoftware = (): string => createHmac("sha256", hubKey()).update(signedString).digest("hex");
+
+const persistentHandles = async (): Promise<string[]> =>
+  (await swtpm.tool("tpm2_getcap", "handles-persistent")).match(/0x[0-9A-F]{8}/gi) ?? [];
+
+/** Name of what is at a handle; empty when nothing is. */
+const nameAt = async (handle: string): Promise<string> =>
+  /^name: *([0-9a-f]+)/m.exec(await swtpm.tool("tpm2_readpublic", "-c", handle).catch(() => ""))?.[1] ?? "";
+
+async function leavesNothingLoaded(): Promise<void> {
+  expect(await swtpm.tool("tpm2_getcap", "handles-transient")).toBe("");
+  expect(await swtpm.tool("tpm2_getcap", "handles-loaded-session")).toBe("");
+}
+
+describe("identity show", () => {
+  it("shows the endorsement key and storage root key that tpm2_readpublic reads", async () => {
+    const shown = await succeed(gateway.run("identity show"));
+    for (const [handle, field] of [
+      ["0x81010001", "endorsementKey"],
+      ["0x81000001", "storageRootKey"],
+    ] as const) {
+      await swtpm.tool("tpm2_readpublic", "-c", handle, "-o", "public.tpm2b");
+      const read = readFileSync(join(swtpm.directory, "public.tpm2b")).toString("base64");
+      expect(shown[field]).toBe(read);
+    }
+  });
+
+  it("shows the endorsement key that tpm2_createek made before", async () => {
+    await using other = await startSwtpm();
+    await other.tool("tpm2_createek", "-G", "rsa", "-c", "0x81010001", "-u", "ek.tpm2b");
+    using own = createGateway(service, { identity: tpmIdentity(other.tcti) });
+    const shown = await succeed(own.run("identity show"));
+    expect(shown).toMatchObject({
+      source: "tpm",
+      endorsementKey: readFileSync(join(other.directory, "ek.tpm2b")).toString("base64"),
+    });
+  });
+});
+
+describe("provision", () => {
+  it("leaves at the handle the very key that the service gave the hub, and nothing else in the TPM", async () => {
+    const answer = await succeed(gateway.run("provision"));
+    gateway.keepSecret(hubKey());
+    expect(answer).toMatchObject({ attestation: "tpm", transport: "https", registrationId });
+    expect(await signedByTpm()).toBe(signedBySoftware());
+    expect((await persistentHandles()).sort()).toEqual(["0x81000001", hubKeyHandle, "0x81010001"]);
+    await leavesNothingLoaded();
+    expect(await succeed(gateway.run("provision"))).toMatchObject({ outcome: "kept" });
+    await succeed(gateway.run("reprovision"));
+    expect(await signedByTpm()).toBe(signedBySoftware());
+  });
+
+  it("keeps without opening the TPM", async () => {
+    await succeed(gateway.run("provision"));
+    await swtpm.kill();
+    expect(await succeed(gateway.run("provision"))).toMatchObject({ outcome: "kept" });
+    await succeed(gateway.run("status"));
+    const error = await refuse(gateway.run("reprovision"), "ERR_TPM_UNAVAILABLE");
+    expect(error["message"]).toContain(swtpm.tcti);
+    await swtpm.restart();
+    await succeed(gateway.run("reprovision"));
+  });
+
+  it("survives the loss of its state directory, and touches no object of others", async () => {
+    await swtpm.tool("tpm2_createprimary", "-C", "o", "-g", "sha256", "-G", "ecc", "-c", "foreign.ctx");
+    await swtpm.tool("tpm2_evictcontrol", "-C", "o", "-c", "foreign.ctx", "0x81000200");
+    await swtpm.tool("tpm2_flushcontext", "-t");
+    const foreign = await nameAt("0x81000200");
+    const first = await succeed(gateway.run("provision"));
+    rmSync(gateway.stateDirectory, { recursive: true });
+    const again = await succeed(gateway.run("provision"));
+    expect(again).toMatchObject({ outcome: "assigned", trigger: "first-boot" });
+    expect(again["deviceId"]).toBe(first["deviceId"]);
+    expect(await nameAt("0x81000200")).toBe(foreign);
+    expect(await signedByTpm()).toBe(signedBySoftware());
+  });
+
+  it("takes the new key when the operator gives the device another name", async () => {
+    await succeed(gateway.run("provision"));
+    const before = await nameAt(hubKeyHandle);
+    await enroll({ endorsementKey }, { deviceId: "renamed" });
+    expect(await succeed(gateway.run("reprovision"))).toMatchObject({ deviceId: "renamed" });
+    expect(await nameAt(hubKeyHandle)).not.toBe(before);
+    expect(await signedByTpm()).toBe(
+      createHmac("sha256", hubKey("renamed")).update(signedString).digest("hex"),
+    );
+  });
+});
+
+describe("an object of somebody else at the hub key's handle", () => {
+  it("stays, and the service is not even asked", async () => {
+    await swtpm.tool("tpm2_createprimary", "-C", "o", "-g", "sha256", "-G", "ecc", "-c", "foreign.ctx");
+    await swtpm.tool("tpm2_evictcontrol", "-C", "o", "-c", "foreign.ctx", hubKeyHandle);
+    await swtpm.tool("tpm2_flushcontext", "-t");
+    const occupant = await nameAt(hubKeyHandle);
+    const asked = service.events.length;
+    const error = await refuse(gateway.run("provision"), "ERR_TPM_HANDLE_OCCUPIED");
+    expect(error).toMatchObject({ exitCode: 73, message: expect.stringContaining(hubKeyHandle) });
+    expect(service.events.length).toBe(asked);
+    expect(service.stored("registration", registrationId)).toEqual({});
+    expect(await nameAt(hubKeyHandle)).toBe(occupant);
+    await leavesNothingLoaded();
+
+    gateway.configure(service, { identity: `${tpmIdentity(swtpm.tcti)}hub_key_handle = 0x81000300\n` });
+    expect(await succeed(gateway.run("provision"))).toMatchObject({ outcome: "assigned" });
+    expect((await persistentHandles()).sort()).toContain("0x81000300");
+    expect(await nameAt(hubKeyHandle)).toBe(occupant);
+  });
+});
+
+describe("a cut between promoting the assignment and persisting its key", () => {
+  const mark = (): string => join(gateway.stateDirectory, "current/hub-key.persisted");
+
+  it("is mended by the next provision, without the network", async () => {
+    const first = await succeed(gateway.run("provision"));
+    rmSync(mark());
+    await swtpm.tool("tpm2_evictcontrol", "-C", "o", "-c", hubKeyHandle);
+    expect(await nameAt(hubKeyHandle)).toBe("");
+
+    const trace = gateway.file("trace");
+    const under = ["strace", "-f", "--seccomp-bpf", "-e", "trace=connect", "-o", trace];
+    const mended = await succeed(gateway.run("provision", { under }));
+    expect(mended).toMatchObject({ outcome: "kept" });
+    expect(publicPart(mended)).toEqual(publicPart(first));
+    expect(readFileSync(trace, "utf8")).not.toContain("AF_INET");
+    expect(readFileSync(trace, "utf8")).toContain("AF_UNIX");
+    expect(await signedByTpm()).toBe(signedBySoftware());
+    expect(existsSync(mark())).toBe(true);
+  });
+
+  it("is found when the process is killed the moment the new assignment is there", async () => {
+    await succeed(gateway.run("provision"));
+    await enroll({ endorsementKey }, { deviceId: "second" });
+    // The first time that the state directory itself is synced is right behind the flip of `current`.
+    const under = ["strace", "-f", "-P", gateway.stateDirectory, "-e", "trace=fsync"];
+    const run = await gateway.run("reprovision", {
+      under: [...under, "-e", "inject=fsync:signal=SIGKILL:when=1", "-o", gateway.file("trace")],
+    });
+    expect(run.code).not.toBe(0);
+    expect(readlinkSync(join(gateway.stateDirectory, "current"))).toBe("generations/000002");
+    expect(existsSync(mark())).toBe(false);
+
+    const { deviceId } = await succeed(gateway.run("status"));
+    expect(deviceId).toBe("second");
+    expect(await succeed(gateway.run("provision"))).toMatchObject({ outcome: "kept", deviceId: "second" });
+    expect(await signedByTpm()).toBe(
+      createHmac("sha256", hubKey("second")).update(signedString).digest("hex"),
+    );
+  });
+});
+
+describe("a refusal", () => {
+  it("of a TPM with another endorsement key leaves no object behind", async () => {
+    await using other = await startSwtpm();
+    using impostor = createGateway(service, {
+      identity: tpmIdentity(other.tcti, `registration_id = "${registrationId}"`),
+    });
+    await refuse(impostor.run("provision"), "ERR_UNAUTHORIZED");
+    expect(await other.tool("tpm2_getcap", "handles-persistent")).not.toMatch(/81000100/i);
+    expect(existsSync(join(impostor.stateDirectory, "current"))).toBe(false);
+  });
+
+  it("of a disabled enrollment keeps the key that the gateway works with", async () => {
+    await succeed(gateway.run("provision"));
+    await enroll({ endorsementKey }, { provisioningStatus: "disabled" });
+    await refuse(gateway.run("reprovision"), "ERR_DISABLED");
+    expect(await signedByTpm()).toBe(signedBySoftware());
+    await succeed(gateway.run("status"));
+  });
+
+  it("of an unknown TPM says what to enroll it with", async () => {
+    await service.operator("enrollment", "delete", registrationId, "--json");
+    expect(await refuse(gateway.run("provision"), "ERR_NOT_ENROLLED")).toMatchObject({
+      serviceErrorCode: 404201,
+      hint: expect.stringContaining("mooring identity show"),
+    });
+  });
+});
+
+it("a storage root key other than the one that was challenged cannot use what the service sent", async () => {
+  // The endorsement key is the enrolled one; the storage root key is of a hierarchy that was cleared since.
+  const shown = await succeed(gateway.run("identity show"));
+  await enroll({ endorsementKey, storageRootKey: shown["storageRootKey"] });
+  await swtpm.tool("tpm2_evictcontrol", "-C", "o", "-c", "0x81000001");
+  await swtpm.tool("tpm2_createprimary", "-C", "o", "-g", "sha256", "-G", "rsa2048", "-c", "other.ctx");
+  await swtpm.tool("tpm2_evictcontrol", "-C", "o", "-c", "other.ctx", "0x81000001");
+  await swtpm.tool("tpm2_flushcontext", "-t");
+  await refuse(gateway.run("provision"), "ERR_UNAUTHORIZED");
+});

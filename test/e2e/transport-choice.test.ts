@@ -1,0 +1,144 @@
+// `transport = "auto"` in networks as they are: MQTT where it is open, port 443 where only that is, and HTTPS as the
+// last resort; always said aloud.
+
+import { createServer, type Server, type Socket } from "node:net";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { createGateway, type Gateway, type ServiceAddress } from "../support/gateway.ts";
+import { type LocalService, startService } from "../support/local-service.ts";
+import { refuse, succeed } from "../support/mooring.ts";
+import { issue, tpmIdentity, x509Identity } from "../support/pki.ts";
+import { startSwtpm } from "../support/swtpm.ts";
+import { listen } from "../support/tls-server.ts";
+
+let service: LocalService;
+let gateway: Gateway;
+let identity: string;
+
+beforeAll(async () => {
+  service = await startService();
+});
+afterAll(() => service[Symbol.asyncDispose]());
+
+beforeEach(async () => {
+  gateway = createGateway();
+  onTestFinished(() => gateway[Symbol.dispose]());
+  const { certificate, certificateFile, keyFile } = issue(gateway.directory, "gw");
+  identity = x509Identity(certificateFile, keyFile);
+  await service.enroll("/enrollments/gw", {
+    registrationId: "gw",
+    attestation: { type: "x509", x509: { clientCertificates: { primary: { certificate } } } },
+  });
+});
+
+/** A port on which nobody listens. */
+async function closedPort(): Promise<number> {
+  const server = createServer();
+  const port = await listen(server);
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** A port of the test's own, open until it ends. */
+async function portOf(onSocket: (socket: Socket) => void): Promise<number> {
+  const sockets = new Set<Socket>();
+  const server: Server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on("error", () => {});
+    onSocket(socket);
+  });
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return listen(server);
+}
+
+async function provisions(address: Partial<ServiceAddress>): Promise<{ transport: unknown; stderr: string }> {
+  gateway.configure({ ...service, ...address }, { identity });
+  const run = await gateway.run("provision");
+  expect(run.code, run.stderr).toBe(0);
+  return { transport: run.json["transport"], stderr: run.stderr };
+}
+
+describe("auto", () => {
+  it("takes MQTT without a remark where its port is open", async () => {
+    expect(await provisions({})).toEqual({ transport: "mqtt", stderr: "" });
+  });
+
+  it("takes MQTT over WebSockets where nobody listens for MQTT, with one warning", async () => {
+    const { transport, stderr } = await provisions({ mqttPort: await closedPort() });
+    expect(transport).toBe("mqtt-ws");
+    expect(stderr).toMatch(/^ +\d+\.\d\d s +mqtt failed \(ERR_CONNECT\), trying mqtt-ws\n$/);
+  });
+
+  it("takes MQTT over WebSockets where a firewall lets the connection open and then says nothing", async () => {
+    const { transport, stderr } = await provisions({ mqttPort: await portOf(() => {}) });
+    expect(transport).toBe("mqtt-ws");
+    expect(stderr).toContain("mqtt failed (ERR_CONNECT), trying mqtt-ws");
+  });
+
+  it("takes MQTT over WebSockets where a firewall resets the connection", async () => {
+    const { transport } = await provisions({ mqttPort: await portOf((socket) => socket.resetAndDestroy()) });
+    expect(transport).toBe("mqtt-ws");
+  });
+
+  it("takes HTTPS where neither MQTT nor WebSockets get through, with a warning for each", async () => {
+    const { transport, stderr } = await provisions({
+      mqttPort: await closedPort(),
+      mqttWsPort: await closedPort(),
+    });
+    expect(transport).toBe("https");
+    expect(stderr).toContain("mqtt failed (ERR_CONNECT), trying mqtt-ws");
+    expect(stderr).toContain("mqtt-ws failed (ERR_CONNECT), trying https");
+  });
+
+  it("names what every transport said when none gets through", async () => {
+    const port = await closedPort();
+    gateway.configure({ ...service, mqttPort: port, httpsPort: port }, { identity });
+    const { problems } = await refuse(gateway.run("provision"), "ERR_CONNECT");
+    expect(problems).toHaveLength(3);
+  });
+
+  it("does not try another transport after a refusal", async () => {
+    await service.operator("enrollment", "delete", "gw", "--json");
+    gateway.configure(service, { identity });
+    const before = service.events.filter(({ event }) => event === "device.refused").length;
+    await refuse(gateway.run("provision"), "ERR_NOT_ENROLLED");
+    expect(service.events.filter(({ event }) => event === "device.refused").length).toBe(before + 1);
+  });
+
+  it("takes HTTPS for a TPM and says that DPS offers nothing else", async () => {
+    await using swtpm = await startSwtpm();
+    gateway.configure(service, { identity: tpmIdentity(swtpm.tcti) });
+    const { registrationId, endorsementKey } = await succeed(gateway.run("identity show"));
+    await service.enroll(`/enrollments/${registrationId}`, {
+      registrationId,
+      attestation: { type: "tpm", tpm: { endorsementKey } },
+    });
+    const run = await gateway.run("provision", { args: ["--verbose"] });
+    expect(run.json).toMatchObject({ transport: "https", attestation: "tpm" });
+    expect(run.stderr).toContain(
+      "going over https: DPS offers TPM attestation over HTTPS only, not over MQTT",
+    );
+  });
+});
+
+describe('source = "auto"', () => {
+  it("takes the certificate where there is no TPM, and says so when there is neither", async () => {
+    const missing = `[identity]\nsource = "auto"\n[identity.tpm]\ntcti = "device:/dev/no-such-tpm"\n`;
+    const x509 = identity.slice(identity.indexOf("[identity.x509]"));
+    gateway.configure(service, { identity: missing + x509 });
+    expect(await succeed(gateway.run("provision"))).toMatchObject({ attestation: "x509" });
+    gateway.configure(service, { identity: missing });
+    const error = await refuse(gateway.run("provision"), "ERR_IDENTITY_NOT_FOUND");
+    expect(error["message"]).toContain("/dev/no-such-tpm");
+  });
+
+  it("takes the TPM where there is one, certificate or not", async () => {
+    await using swtpm = await startSwtpm();
+    const x509 = identity.slice(identity.indexOf("[identity.x509]"));
+    const both = `[identity]\nsource = "auto"\n[identity.tpm]\ntcti = "${swtpm.tcti}"\n${x509}`;
+    gateway.configure(service, { identity: both });
+    expect(await succeed(gateway.run("identity show"))).toMatchObject({ source: "tpm" });
+  });
+});
