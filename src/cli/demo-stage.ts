@@ -36,6 +36,7 @@ export async function openStage({ keep }: { keep: boolean }): Promise<Stage> {
   const directory = await mkdtemp(join(tmpdir(), "mooring-demo-"));
   const startedAt = performance.now();
   const children: ChildProcess[] = [];
+  const complaints: Buffer[] = [];
   let service: Service | undefined;
   const stopped = new AbortController();
   for (const name of ["SIGINT", "SIGTERM"] as const) {
@@ -54,8 +55,10 @@ export async function openStage({ keep }: { keep: boolean }): Promise<Stage> {
   };
 
   const start = (command: string, args: readonly string[]): ChildProcess => {
-    const child = spawn(command, args, { stdio: ["ignore", "pipe", "inherit"] });
+    const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
     children.push(child);
+    // Heard only when the child fails: swtpm remarks on every connection.
+    child.stderr?.on("data", (said: Buffer) => complaints.push(said));
     return child;
   };
 
@@ -82,7 +85,7 @@ export async function openStage({ keep }: { keep: boolean }): Promise<Stage> {
           ...["socket", "--tpm2", "--tpmstate", `dir=${state}`, "--flags", "not-need-init,startup-clear"],
           ...["--server", `type=unixio,path=${socket}`, "--ctrl", `type=unixio,path=${socket}.ctrl`],
         ]);
-        await answering(child, `${socket}.ctrl`);
+        await answering(child, `${socket}.ctrl`, complaints);
         return `swtpm:path=${socket}`;
       }),
 
@@ -103,7 +106,7 @@ export async function openStage({ keep }: { keep: boolean }): Promise<Stage> {
             "--json",
           ],
         ]);
-        service = (await firstLine(child)) as Service;
+        service = (await firstLine(child, complaints)) as Service;
         return service;
       }),
 
@@ -177,10 +180,16 @@ function failed(command: string, error: unknown): MooringError {
 }
 
 /** The socket of a child that is up; a child that ends first is an error. */
-async function answering(child: ChildProcess, path: string): Promise<void> {
+async function answering(child: ChildProcess, path: string, complaints: readonly Buffer[]): Promise<void> {
   let ended: unknown;
   child.once("error", (error) => (ended = error));
-  child.once("exit", (code) => (ended ??= new Error(`it ended with ${code}`)));
+  child.once(
+    "exit",
+    (code) =>
+      (ended ??= Object.assign(new Error(`it ended with ${code}`), {
+        stderr: Buffer.concat(complaints).toString(),
+      })),
+  );
   while (ended === undefined) {
     const socket = connect(path);
     const [outcome] = await Promise.race([
@@ -194,13 +203,16 @@ async function answering(child: ChildProcess, path: string): Promise<void> {
   throw failed("swtpm", ended);
 }
 
-async function firstLine(child: ChildProcess): Promise<unknown> {
+async function firstLine(child: ChildProcess, complaints: readonly Buffer[]): Promise<unknown> {
   if (!child.stdout) throw new MooringError("ERR_INTERNAL", "the demo's service has no standard output");
   const lines = createInterface({ input: child.stdout });
   const ended = once(child, "exit").then(() => undefined);
   const line = await Promise.race([once(lines, "line").then(([text]) => text as string), ended]);
   if (line === undefined)
-    throw new MooringError("ERR_SERVICE_START", "the demo's local service did not start");
+    throw new MooringError(
+      "ERR_SERVICE_START",
+      `the demo's local service did not start: ${Buffer.concat(complaints).toString().trim()}`,
+    );
   return JSON.parse(line);
 }
 

@@ -17,7 +17,7 @@ export const defaultConfigFile = "/etc/mooring/config.toml";
 /** `--config`, `--json` and `--verbose`. */
 export const withCommonOptions = (command: Command): Command =>
   command
-    .option("-c, --config FILE", "configuration to use", process.env["MOORING_CONFIG"] ?? defaultConfigFile)
+    .option("-c, --config <file>", "configuration to use", process.env["MOORING_CONFIG"] ?? defaultConfigFile)
     .option("--json", "print one JSON object for scripts")
     .option("--verbose", "say every step, and show where a failure came from");
 
