@@ -2,7 +2,7 @@
 // temporary directory of their own; after them nothing may be left in it, and nobody may still be running there.
 
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -14,6 +14,7 @@ export function setup(): void {
     execFileSync(process.execPath, ["scripts/build.mjs"], { stdio: "inherit" });
   }
   directory = mkdtempSync(join(tmpdir(), "mooring-e2e-"));
+  chmodSync(directory, 0o755); // for the tests that give up root for a moment
   process.env["TMPDIR"] = directory;
 }
 
