@@ -13,7 +13,8 @@ export interface Lock {
 
 const held = new Set<string>();
 
-const sqliteBusy = 5;
+/** Result codes of SQLite. */
+const sqlite = { busy: 5, full: 13 };
 
 /**
  * Takes the state directory's lock, in this process or against others. Throws ERR_LOCKED when somebody holds it,
@@ -39,7 +40,12 @@ export function lockState(stateDirectory: string): Lock {
       },
     };
   } catch (error) {
-    if (!isBusy(error)) throw fileFailure("ERR_STATE_DIRECTORY", "lock", path, error);
+    if (resultCode(error) === sqlite.full)
+      throw new MooringError("ERR_STATE_FULL", `cannot lock ${path}: no space is left`, {
+        cause: error,
+        path,
+      });
+    if (resultCode(error) !== sqlite.busy) throw fileFailure("ERR_STATE_DIRECTORY", "lock", path, error);
     const holder = holderOf(path);
     const who = holder === undefined ? "another process" : `process ${holder}`;
     throw new MooringError("ERR_LOCKED", `${who} holds the lock ${path}`, { cause: error, path });
@@ -60,9 +66,8 @@ function createOnce(path: string): void {
   }
 }
 
-function isBusy(error: unknown): boolean {
-  return error instanceof Error && "errcode" in error && error.errcode === sqliteBusy;
-}
+const resultCode = (error: unknown): unknown =>
+  error instanceof Error && "errcode" in error ? error.errcode : undefined;
 
 /** Process id of the holder, as far as the kernel tells. */
 function holderOf(path: string): number | undefined {
