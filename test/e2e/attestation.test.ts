@@ -54,9 +54,9 @@ async function provisions(
     deviceId,
     attestation,
   });
-  expect(service.events).toContainEqual(
-    expect.objectContaining({ event: "device.registered", registrationId, transport }),
-  );
+  await expect
+    .poll(() => service.events)
+    .toContainEqual(expect.objectContaining({ event: "device.registered", registrationId, transport }));
 }
 
 const names = new Set<string>();

@@ -24,7 +24,7 @@ export interface LocalService extends Ready, AsyncDisposable {
   readonly dataDirectory: string;
   /** What it said after it was ready, one object a line. */
   readonly events: readonly Record<string, unknown>[];
-  /** SIGTERM; it has to end by itself. Its data stays until disposal. */
+  /** SIGTERM; it has to end by itself. All its events are there then, and its data stays until disposal. */
   stop(): Promise<void>;
   /** Makes the same service run again, with its data and on its ports. */
   restart(): Promise<void>;
@@ -87,7 +87,7 @@ async function launch(
     { env: environment(), stdio: ["ignore", "pipe", "inherit"] },
   );
   const lines = createInterface({ input: child.stdout });
-  const ended = once(child, "exit");
+  const ended = once(child, "close");
   const first = await Promise.race([once(lines, "line"), ended]);
   if (child.exitCode !== null) throw new Error(`the local service ended with ${child.exitCode}`);
   lines.on("line", (line) => events.push(JSON.parse(line)));
