@@ -17,5 +17,6 @@ if (runtimeIsTooOld()) {
   // Compiled code is kept beside the bundle; where that cannot be written, starting merely takes longer.
   process.getBuiltinModule("node:module").enableCompileCache?.(`${import.meta.dirname}/.compile-cache`);
   const { run } = await import("./cli/program.ts");
-  process.exitCode = await run(process.argv);
+  // Finished is finished: no idle socket or thread of a library keeps the process.
+  process.exit(await run(process.argv));
 }

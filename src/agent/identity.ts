@@ -5,7 +5,7 @@ import type { Config } from "../config/schema.ts";
 import { MooringError } from "../errors.ts";
 import type { SymmetricKeyIdentity } from "../identity/symmetric-key.ts";
 import type { TpmIdentity } from "../identity/tpm.ts";
-import type { X509Identity } from "../identity/x509.ts";
+import type { X509Files, X509Identity } from "../identity/x509.ts";
 import type { Credential } from "../registration/handshake.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
@@ -29,8 +29,8 @@ export async function identitySource({ identity }: Config): Promise<Source> {
   );
 }
 
-/** What can be known of the wanted identity without opening a TPM or a private key: for deciding whether to keep. */
-export async function wantedBy(config: Config): Promise<Wanted> {
+/** What can be known of the wanted identity without the TPM or a certificate's private key. */
+export async function wantedBy(config: Config, tools: { clock: Clock; log: Log }): Promise<Wanted> {
   const source = await identitySource(config);
   const { endpoint, idScope } = config.provisioning;
   const { registrationId, x509 } = config.identity;
@@ -39,12 +39,15 @@ export async function wantedBy(config: Config): Promise<Wanted> {
     idScope,
     attestation: attestationOf[source],
     ...(registrationId !== undefined && { registrationId }),
-    ...(source === "x509" &&
-      x509?.certificate !== undefined && {
-        publicKeySha256: await (await import("../identity/x509.ts")).x509Fingerprint(x509),
-      }),
+    ...(source === "x509" && { publicKeySha256: await certificateFingerprint(x509 ?? {}) }),
+    ...(source === "symmetric-key" && {
+      publicKeySha256: (await openIdentity(config, tools)).publicKeySha256,
+    }),
   };
 }
+
+const certificateFingerprint = async (files: X509Files): Promise<string> =>
+  (await import("../identity/x509.ts")).x509Fingerprint(files);
 
 /** Opens the identity: reads and checks certificate and key, or talks to the TPM. The TPM is left open; close it. */
 export async function openIdentity(config: Config, tools: { clock: Clock; log: Log }): Promise<Identity> {

@@ -1,5 +1,6 @@
-// One provisioning as a transaction: decide → open the identity → register → stage → prove → promote → keep the hub
-// key → publish. Until `promote` the old assignment stands untouched; after it the new one is already whole.
+// One provisioning as a transaction: serve what there is → decide → open the identity → register → stage → prove →
+// promote → keep the hub key → publish. Until `promote` the old assignment stands untouched; after it the new one is
+// already whole.
 
 import type { Assignment } from "../assignment/assignment.ts";
 import { inputsFingerprint } from "../assignment/assignment.ts";
@@ -42,43 +43,37 @@ export async function provision(
   { operatorAsks, ...tools }: Tools & { operatorAsks: boolean },
 ): Promise<Provisioned> {
   const stateDirectory = config.state.directory;
-  const wanted = await wantedBy(config);
-  const plan = (): Plan => {
-    const current = loadCurrent(stateDirectory, tools);
-    return { current, decision: decide({ assignment: current?.assignment, wanted, operatorAsks }) };
-  };
 
-  // The usual boot: nothing to do, nothing to lock.
-  const glance = plan();
-  if (isSettled(glance)) return keep(config, glance.current, tools);
+  // What this gateway has is served first, whatever comes of the rest.
+  const before = loadCurrent(stateDirectory, tools);
+  const served = before && (await publish(config, before, tools));
+
+  const wanted = await wantedBy(config, tools);
+  const decideOn = (current: Generation | undefined): Decision =>
+    decide({ assignment: current?.assignment, wanted, operatorAsks });
+  if (served && decideOn(before).act === "keep" && !needsItsHubKey(before)) {
+    tools.log.debug("assignment.kept", shown(before.assignment));
+    return served;
+  }
 
   prepareState(stateDirectory);
   using _lock = lockState(stateDirectory);
-  const { current, decision } = plan();
-  if (decision.act === "keep") {
-    if (!current) throw new MooringError("ERR_INTERNAL", "decided to keep an assignment that is not there");
-    if (needsItsHubKey(current))
+  const current = loadCurrent(stateDirectory, tools);
+  const decision = decideOn(current);
+  if (decision.act === "keep" && current) {
+    if (needsItsHubKey(current)) {
       await withTpm(config, tools, (tpm) => keepHubKey(tpm, current, stateDirectory, tools));
-    return keep(config, current, tools);
+    }
+    return publish(config, current, tools);
+  }
+  if (decision.act === "keep") {
+    throw new MooringError("ERR_INTERNAL", "decided to keep an assignment that is not there");
   }
 
   tools.log.info("provisioning.started", { trigger: decision.trigger, because: decision.because });
   const generation = await provisionAnew(config, tools);
   tools.log.info("assignment.promoted", { ...shown(generation.assignment), trigger: decision.trigger });
   return { ...(await publish(config, generation, tools)), trigger: decision.trigger };
-}
-
-interface Plan {
-  readonly current: Generation | undefined;
-  readonly decision: Decision;
-}
-
-const isSettled = (plan: Plan): plan is Plan & { current: Generation } =>
-  plan.decision.act === "keep" && plan.current !== undefined && !needsItsHubKey(plan.current);
-
-function keep(config: Config, generation: Generation, tools: Tools): Promise<Provisioned> {
-  tools.log.debug("assignment.kept", shown(generation.assignment));
-  return publish(config, generation, tools);
 }
 
 async function provisionAnew(config: Config, tools: Tools): Promise<Generation> {

@@ -1,21 +1,23 @@
-// Events as JSON, one a line, through pino; with the priority in front that systemd's journal reads (sd-daemon(3)).
+// Events as JSON through pino, one a line, the event's name first. Under systemd with the priority in front that its
+// journal reads (sd-daemon(3)), and without the time, which the journal keeps.
 
 import { pino } from "pino";
 import type { Fields, Log } from "../system/log.ts";
 
-const priorities: Record<string, number> = { debug: 7, info: 6, warn: 4, error: 3 };
+const priorities = { debug: 7, info: 6, warn: 4, error: 3 } as const;
 
 export function openJournal(level: keyof Log): Log {
   const underSystemd = process.env["JOURNAL_STREAM"] !== undefined;
-  const write = (line: string, priority: number | undefined): void =>
-    void process.stderr.write(underSystemd ? `<${priority ?? 6}>${line}` : line);
-  const logger = pino(
-    { level, base: null, messageKey: "event", formatters: { level: (label) => ({ level: label }) } },
-    { write: (line: string) => write(line, priorities[/"level":"(\w+)"/.exec(line)?.[1] ?? ""]) },
-  );
+  const write = (line: string): void => void process.stderr.write(line);
+  // pino would put level and time in front of the event.
+  const logger = pino({ level, base: null, timestamp: false, formatters: { level: () => ({}) } }, { write });
   const at =
     (name: keyof Log) =>
-    (event: string, fields: Fields = {}) =>
-      logger[name](fields, event);
+    (event: string, fields: Fields = {}) => {
+      if (!logger.isLevelEnabled(name)) return;
+      if (underSystemd) write(`<${priorities[name]}>`);
+      const time = underSystemd ? {} : { time: new Date().toISOString() };
+      logger[name]({ event, level: name, ...time, ...fields });
+    };
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }

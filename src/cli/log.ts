@@ -62,13 +62,18 @@ const plain = (fields: Fields): string =>
     .map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`)
     .join(" ");
 
+let journaled: Promise<unknown> = Promise.resolve();
+
+/** Resolves when every event so far is written. */
+export const logWritten = (): Promise<unknown> => journaled;
+
 /** pino costs more to load than a kept assignment to check, so it comes with the first event, which waits for it. */
 function journalLog(lowest: Level): Log {
   let ready: Promise<Log> | undefined;
   const at = (level: Level) => (event: string, fields?: Fields) => {
     if (order.indexOf(level) < order.indexOf(lowest)) return;
     ready ??= import("./journal.ts").then(({ openJournal }) => openJournal(lowest));
-    void ready.then((log) => log[level](event, fields));
+    journaled = ready.then((log) => log[level](event, fields));
   };
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }

@@ -6,6 +6,7 @@ import { addConfigCommands } from "./config.ts";
 import { addDemoCommand } from "./demo.ts";
 import { addEnrollmentCommands } from "./enrollment.ts";
 import { addIdentityCommands } from "./identity.ts";
+import { logWritten } from "./log.ts";
 import { reportError } from "./output.ts";
 import { addProvisionCommands } from "./provision.ts";
 import { addServiceCommands } from "./service.ts";
@@ -47,5 +48,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 64;
     return reportError(error, { json: argv.includes("--json"), verbose: argv.includes("--verbose") });
+  } finally {
+    await logWritten();
   }
 }

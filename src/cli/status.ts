@@ -15,17 +15,18 @@ export function addStatusCommand(program: Command): void {
     )
     .action(async (options: CommonOptions) => {
       const config = loadConfig(options.config);
+      const tools = commandTools(options);
       const [{ loadCurrent }, { decide }, { wantedBy }] = await Promise.all([
         import("../assignment/generations.ts"),
         import("../agent/decide.ts"),
         import("../agent/identity.ts"),
       ]);
-      const generation = loadCurrent(config.state.directory, commandTools(options));
+      const generation = loadCurrent(config.state.directory, tools);
       if (!generation) {
         throw new MooringError("ERR_NOT_PROVISIONED", `there is no assignment in ${config.state.directory}`);
       }
       const { assignment, number } = generation;
-      const decision = decide({ assignment, wanted: await wantedBy(config), operatorAsks: false });
+      const decision = decide({ assignment, wanted: await wantedBy(config, tools), operatorAsks: false });
       if (options.json) {
         printJson({ ...assignment, generation: number, decision });
         return;

@@ -15,6 +15,9 @@ import { mqttUsername, operationTopic, parseResponseTopic, registerTopic, respon
 /** Longest silence that common load balancers bear, with room to spare. */
 const keepAliveSeconds = 180;
 
+/** How long a server may take to close the line after DISCONNECT. */
+const goodbyeMs = 1_000;
+
 /** The client class alone: `connect()` of the package would bring its own sockets, and load them all. */
 const MqttClient = clientModule.default;
 
@@ -46,12 +49,15 @@ export function openMqtt(name: Name, endpoint: Endpoint, options: { clientVersio
 /** One CONNECT, one SUBSCRIBE. */
 class Session {
   readonly #client: InstanceType<typeof MqttClient>;
+  readonly #line: Duplex;
   readonly #where: string;
   readonly #waiting = new Map<string, (answer: DpsAnswer) => void>();
   readonly #lost: Promise<never>;
 
-  private constructor(client: InstanceType<typeof MqttClient>, where: string) {
+  private constructor(line: Duplex, where: string, connect: IClientOptions) {
+    const client = new MqttClient(() => line as never, connect);
     this.#client = client;
+    this.#line = line;
     this.#where = where;
     this.#lost = new Promise((_resolve, reject) => {
       client.on("error", (error) => reject(this.#failure(error)));
@@ -71,11 +77,9 @@ class Session {
     signal: AbortSignal,
   ): Promise<Session> {
     const where = `${endpoint.host}:${endpoint.port}`;
-    const line = await openTlsSocket(endpoint, { signal });
-    const stream =
-      name === "mqtt"
-        ? line
-        : await (await import("./websocket.ts")).openWebSocket(line, endpoint, { signal });
+    const tls = await openTlsSocket(endpoint, { signal });
+    const line: Duplex =
+      name === "mqtt" ? tls : await (await import("./websocket.ts")).openWebSocket(tls, endpoint, { signal });
     const connect: IClientOptions = {
       protocolVersion: 4,
       clientId: endpoint.registrationId,
@@ -87,7 +91,7 @@ class Session {
       connectTimeout: 10_000,
       resubscribe: false,
     };
-    const session = new Session(new MqttClient(() => stream as Duplex as never, connect), where);
+    const session = new Session(line, where, connect);
     try {
       await session.#race(signal, (done) => session.#client.once("connect", () => done(undefined)));
       await session.#race(signal, (done, fail) =>
@@ -121,9 +125,14 @@ class Session {
     }
   }
 
-  /** DISCONNECT, and the line is closed even when the other side does not answer. */
+  /** DISCONNECT; a line that the other side then leaves open is closed from here. */
   async end(): Promise<void> {
-    await new Promise<void>((resolve) => this.#client.end(!this.#client.connected, {}, () => resolve()));
+    if (this.#line.closed) return;
+    const closed = new Promise<void>((resolve) => this.#line.once("close", resolve));
+    const enough = setTimeout(() => this.#line.destroy(), goodbyeMs);
+    this.#client.end(!this.#client.connected);
+    await closed;
+    clearTimeout(enough);
   }
 
   /** Answers to questions nobody waits for (duplicates, late ones, other clients') are dropped. */
