@@ -1,4 +1,4 @@
-// Events as JSON through pino, one a line, the event's name first. Under systemd with the priority in front that its
+// Events as JSON through pino, one a line, level and event in front. Under systemd with the priority in front that its
 // journal reads (sd-daemon(3)), and without the time, which the journal keeps.
 
 import { pino } from "pino";
@@ -9,15 +9,15 @@ const priorities = { debug: 7, info: 6, warn: 4, error: 3 } as const;
 export function openJournal(level: keyof Log): Log {
   const underSystemd = process.env["JOURNAL_STREAM"] !== undefined;
   const write = (line: string): void => void process.stderr.write(line);
-  // pino would put level and time in front of the event.
-  const logger = pino({ level, base: null, timestamp: false, formatters: { level: () => ({}) } }, { write });
+  const formatters = { level: (label: string) => ({ level: label }) };
+  const logger = pino({ level, base: null, timestamp: false, formatters }, { write });
   const at =
     (name: keyof Log) =>
     (event: string, fields: Fields = {}) => {
       if (!logger.isLevelEnabled(name)) return;
       if (underSystemd) write(`<${priorities[name]}>`);
       const time = underSystemd ? {} : { time: new Date().toISOString() };
-      logger[name]({ event, level: name, ...time, ...fields });
+      logger[name]({ event, ...fields, ...time });
     };
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }
