@@ -19,6 +19,7 @@ export function setup(): void {
 }
 
 export function teardown(): void {
+  if (directory === "") return; // the setup failed, and said why
   const running = processesNaming(directory);
   const left = readdirSync(directory);
   rmSync(directory, { recursive: true, force: true });
