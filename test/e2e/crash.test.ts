@@ -88,8 +88,6 @@ describe("kill -9 in the middle of a reprovision", () => {
     await expectHubKeyInTpm(swtpm, service, String(gateway.assignment()["deviceId"]));
     const handles = (await swtpm.tool("tpm2_getcap", "handles-persistent")).match(/0x8[0-9A-F]+/g);
     expect(handles?.sort()).toEqual(["0x81000001", "0x81000100", "0x81010001"]);
-    expect(await swtpm.tool("tpm2_getcap", "handles-transient")).toBe("");
-    expect(await swtpm.tool("tpm2_getcap", "handles-loaded-session")).toBe("");
   });
 });
 
