@@ -12,9 +12,10 @@ import { addProvisionCommands } from "./provision.ts";
 import { addServiceCommands } from "./service.ts";
 import { addStatusCommand } from "./status.ts";
 
-const introduction = `Gives this gateway its place in the cloud: reads who it is from a TPM 2.0 or an X.509
-certificate, registers with the Azure IoT Hub Device Provisioning Service, and keeps
-the assigned hub and device id where other programs find them.`;
+const introduction =
+  "Gives this gateway its place in the cloud: reads who it is from a TPM 2.0 or an X.509 certificate, registers " +
+  "with the Azure IoT Hub Device Provisioning Service, and keeps the assigned hub and device id where other " +
+  "programs find them.";
 
 const firstSteps = `
 First steps:
@@ -35,13 +36,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     .helpCommand("help [command]", "explain a command")
     .showHelpAfterError("(run it with --help to see what it takes)")
     .exitOverride();
-  addProvisionCommands(program);
-  addStatusCommand(program);
-  addIdentityCommands(program);
-  addConfigCommands(program);
-  addEnrollmentCommands(program);
-  addServiceCommands(program);
-  addDemoCommand(program);
+  for (const add of commandsFor(argv[2])) add(program);
   try {
     await program.parseAsync(argv as string[]);
     return typeof process.exitCode === "number" ? process.exitCode : 0;
@@ -52,3 +47,21 @@ export async function run(argv: readonly string[]): Promise<number> {
     await logWritten();
   }
 }
+
+const commands: Readonly<Record<string, (program: Command) => void>> = {
+  provision: addProvisionCommands,
+  reprovision: addProvisionCommands,
+  status: addStatusCommand,
+  identity: addIdentityCommands,
+  config: addConfigCommands,
+  enrollment: addEnrollmentCommands,
+  "enrollment-group": addEnrollmentCommands,
+  service: addServiceCommands,
+  demo: addDemoCommand,
+};
+
+/** What a word does not name needs no building, which takes longer than to keep an assignment; help shows them all. */
+const commandsFor = (word: string | undefined): Iterable<(program: Command) => void> =>
+  word !== undefined && Object.hasOwn(commands, word)
+    ? [commands[word] as (program: Command) => void]
+    : new Set(Object.values(commands));
