@@ -12,7 +12,7 @@ export interface CommonOptions {
   readonly verbose?: boolean;
 }
 
-export const defaultConfigFile = "/etc/mooring/config.toml";
+const defaultConfigFile = "/etc/mooring/config.toml";
 
 /** `--config`, `--json` and `--verbose`. */
 export const withCommonOptions = (command: Command): Command =>

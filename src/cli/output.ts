@@ -43,7 +43,7 @@ export function reportError(thrown: unknown, { json, verbose }: { json: boolean;
   return error.exitCode;
 }
 
-export const errorJson = (error: MooringError): Record<string, unknown> => ({
+const errorJson = (error: MooringError): Record<string, unknown> => ({
   code: error.code,
   message: causeText(error),
   ...error.details,

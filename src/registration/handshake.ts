@@ -23,7 +23,7 @@ export type Credential =
       activate(authenticationKey: Uint8Array): Promise<ActivatedKey>;
     };
 
-export interface ActivatedKey {
+interface ActivatedKey {
   /** TPM2B_PUBLIC ‖ TPM2B_PRIVATE: wrapped, useless elsewhere. */
   readonly wrapped: Uint8Array;
   readonly sign: Sign;

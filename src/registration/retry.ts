@@ -1,7 +1,7 @@
 // How long to wait before asking again. Pure; chance comes in as `random` (0 ≤ n < 1).
 
 /** DPS allows a device five polls in ten seconds (IoT Hub DPS limits), so never poll faster than this. */
-export const minPollMs = 2_000;
+const minPollMs = 2_000;
 
 /** Added to a poll's delay so that devices started together drift apart. */
 const pollJitterMs = 500;

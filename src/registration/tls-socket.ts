@@ -79,7 +79,7 @@ function secure(
 }
 
 /** Waits for `event`, and destroys the line on error, timeout or abort. */
-export function connected<S extends Socket>(line: S, event: string, signal: AbortSignal): Promise<S> {
+function connected<S extends Socket>(line: S, event: string, signal: AbortSignal): Promise<S> {
   return new Promise((resolve, reject) => {
     const settle = (act: () => void) => (): void => {
       clearTimeout(timer);

@@ -2,7 +2,7 @@
 // both speak through it, and test/contract holds it against literal data that neither produced.
 
 /** The version our client speaks (device API 2021-06-01, the one Azure's C SDK and documents use). */
-export const apiVersion = "2021-06-01";
+const apiVersion = "2021-06-01";
 
 /** What the device sends to register. `tpm` carries base64 TPM2B_PUBLIC, size prefix included. */
 export interface DeviceRegistration {

@@ -123,7 +123,7 @@ async function put(
 }
 
 /** As IoT Hub's and DPS's documents describe it. `key` is base64. */
-export function sasToken(resource: string, key: string, keyName: string, lifetimeSeconds = 600): string {
+function sasToken(resource: string, key: string, keyName: string, lifetimeSeconds = 600): string {
   const sr = encodeURIComponent(resource);
   const se = Math.floor(Date.now() / 1000) + lifetimeSeconds;
   const sig = createHmac("sha256", Buffer.from(key, "base64")).update(`${sr}\n${se}`).digest("base64");
