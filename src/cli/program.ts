@@ -1,6 +1,7 @@
 // The command line: what there is to say, and one place where every failure becomes a message and an exit code.
 
 import { Command, CommanderError } from "commander";
+import { MooringError } from "../errors.ts";
 import { version } from "../system/version.ts";
 import { addConfigCommands } from "./config.ts";
 import { addDemoCommand } from "./demo.ts";
@@ -34,15 +35,20 @@ export async function run(argv: readonly string[]): Promise<number> {
     .version(version)
     .addHelpText("after", firstSteps)
     .helpCommand("help [command]", "explain a command")
-    .showHelpAfterError("(run it with --help to see what it takes)")
+    .configureOutput({ outputError: () => {} })
     .exitOverride();
   for (const add of commandsFor(argv[2])) add(program);
   try {
     await program.parseAsync(argv as string[]);
     return typeof process.exitCode === "number" ? process.exitCode : 0;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 64;
-    return reportError(error, { json: argv.includes("--json"), verbose: argv.includes("--verbose") });
+    if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    // `mooring` alone: Commander has shown the help.
+    if (error instanceof CommanderError && error.code === "commander.help") return 64;
+    return reportError(error instanceof CommanderError ? usageError(error) : error, {
+      json: argv.includes("--json"),
+      verbose: argv.includes("--verbose"),
+    });
   } finally {
     await logWritten();
   }
@@ -65,3 +71,6 @@ const commandsFor = (word: string | undefined): Iterable<(program: Command) => v
   word !== undefined && Object.hasOwn(commands, word)
     ? [commands[word] as (program: Command) => void]
     : new Set(Object.values(commands));
+
+const usageError = ({ message }: CommanderError): MooringError =>
+  new MooringError("ERR_USAGE", message.replace(/^error: /, ""));
