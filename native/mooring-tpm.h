@@ -50,6 +50,14 @@
 /* The context is not open, or an argument is out of range. */
 #define MOORING_TPM_RC_ARGUMENT (MOORING_TPM_RC_LAYER | 9U)
 
+/* The TPM did not answer in time. The context is of no more use: everything but mooring_tpm_close says this again. */
+#define MOORING_TPM_RC_TIMEOUT (MOORING_TPM_RC_LAYER | 10U)
+
+/* How long the TPM may take over one command, and over being busy (TPM_RC_RETRY and the like) in one call; making a key
+ * may take this many times longer. */
+#define MOORING_TPM_TIMEOUT_MS 30000U
+#define MOORING_TPM_KEY_CREATION_FACTOR 6U
+
 /* How `unique` of the EK and SRK templates is filled: the two make different keys on the same TPM. */
 #define MOORING_TPM_UNIQUE_ZEROS 0U /* 256 zero bytes: TCG EK Credential Profile, template L-1 */
 #define MOORING_TPM_UNIQUE_EMPTY 1U /* zero length */
@@ -81,7 +89,19 @@ MOORING_TPM_API TSS2_RC mooring_tpm_open(mooring_tpm *tpm, const char *tcti, con
                                          uint32_t owner_auth_size, const uint8_t *endorsement_auth,
                                          uint32_t endorsement_auth_size);
 
-/* Ends the session, closes the connection, frees the context. NULL is allowed. */
+/* For what follows, mooring_tpm_open included, instead of MOORING_TPM_TIMEOUT_MS. */
+MOORING_TPM_API void mooring_tpm_set_timeout(mooring_tpm *tpm, uint32_t timeout_ms);
+
+/* Ends the call under way, from any thread: no further command is sent but those that clean up (the call then returns
+ * TPM2_RC_CANCELED), and a command that the TPM has may take one second more (else MOORING_TPM_RC_TIMEOUT). Holds until
+ * mooring_tpm_resume. */
+MOORING_TPM_API void mooring_tpm_cancel(mooring_tpm *tpm);
+MOORING_TPM_API void mooring_tpm_resume(mooring_tpm *tpm);
+
+/* After MOORING_TPM_RC_TIMEOUT: the command that was not answered (TPM_CC; 0 when opening), and its limit. */
+MOORING_TPM_API void mooring_tpm_last_command(mooring_tpm *tpm, uint32_t *command, uint32_t *limit_ms);
+
+/* Ends the session, closes the connection, frees the context; takes two seconds at most. NULL is allowed. */
 MOORING_TPM_API void mooring_tpm_close(mooring_tpm *tpm);
 
 MOORING_TPM_API TSS2_RC mooring_tpm_describe(mooring_tpm *tpm, mooring_tpm_facts *facts);

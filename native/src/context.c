@@ -1,6 +1,5 @@
-/* The life of a context: made, opened, closed. No other file touches the connection itself. */
+/* The life of a context: made, opened, cancelled, closed. */
 #include <stdlib.h>
-#include <tss2/tss2_tctildr.h>
 
 #include "internal.h"
 
@@ -33,6 +32,11 @@ mooring_tpm *mooring_tpm_new(void)
 
     if (tpm == NULL)
         return NULL;
+    tpm->courier = mooring_courier_new();
+    if (tpm->courier == NULL) {
+        free(tpm);
+        return NULL;
+    }
     tpm->session = ESYS_TR_NONE;
     tpm->endorsement_key = (struct root_key){
         .handle = MOORING_TPM_ENDORSEMENT_KEY_HANDLE, .hierarchy = ESYS_TR_RH_ENDORSEMENT, .object = ESYS_TR_NONE
@@ -43,28 +47,30 @@ mooring_tpm *mooring_tpm_new(void)
     return tpm;
 }
 
+/* Nobody waits for more than a moment to say good-bye. */
 static void disconnect(mooring_tpm *tpm)
 {
+    mooring_courier_cancel(tpm->courier, true);
     if (tpm->esys != NULL) {
         mooring_flush(tpm, &tpm->session);
         cleanse_auth(tpm->esys, ESYS_TR_RH_OWNER);
         cleanse_auth(tpm->esys, ESYS_TR_RH_ENDORSEMENT);
         Esys_Finalize(&tpm->esys);
     }
-    if (tpm->tcti != NULL)
-        Tss2_TctiLdr_Finalize(&tpm->tcti);
+    mooring_courier_close(tpm->courier);
 }
 
 TSS2_RC mooring_tpm_open(mooring_tpm *tpm, const char *tcti, const uint8_t *owner_auth, uint32_t owner_auth_size,
                          const uint8_t *endorsement_auth, uint32_t endorsement_auth_size)
 {
+    TSS2_TCTI_CONTEXT *courier = NULL;
     TSS2_RC rc;
 
     if (tpm == NULL || tpm->esys != NULL || tcti == NULL)
         return MOORING_TPM_RC_ARGUMENT;
-    rc = Tss2_TctiLdr_Initialize(tcti, &tpm->tcti);
+    rc = mooring_courier_open(tpm->courier, tcti, &courier);
     if (rc == TSS2_RC_SUCCESS)
-        rc = Esys_Initialize(&tpm->esys, tpm->tcti, NULL);
+        rc = Esys_Initialize(&tpm->esys, courier, NULL);
     if (rc == TSS2_RC_SUCCESS)
         rc = set_auth(tpm->esys, ESYS_TR_RH_OWNER, owner_auth, owner_auth_size);
     if (rc == TSS2_RC_SUCCESS)
@@ -79,13 +85,34 @@ void mooring_tpm_close(mooring_tpm *tpm)
     if (tpm == NULL)
         return;
     disconnect(tpm);
+    mooring_courier_free(tpm->courier);
     explicit_bzero(tpm, sizeof(*tpm));
     free(tpm);
 }
 
+void mooring_tpm_set_timeout(mooring_tpm *tpm, uint32_t timeout_ms)
+{
+    mooring_courier_set_timeout(tpm->courier, timeout_ms);
+}
+
+void mooring_tpm_cancel(mooring_tpm *tpm)
+{
+    mooring_courier_cancel(tpm->courier, true);
+}
+
+void mooring_tpm_resume(mooring_tpm *tpm)
+{
+    mooring_courier_cancel(tpm->courier, false);
+}
+
+void mooring_tpm_last_command(mooring_tpm *tpm, uint32_t *command, uint32_t *limit_ms)
+{
+    mooring_courier_last(tpm->courier, command, limit_ms);
+}
+
 TSS2_RC mooring_begin(const mooring_tpm *tpm)
 {
-    return tpm != NULL && tpm->esys != NULL ? TSS2_RC_SUCCESS : MOORING_TPM_RC_ARGUMENT;
+    return tpm != NULL && tpm->esys != NULL ? mooring_courier_begin(tpm->courier) : MOORING_TPM_RC_ARGUMENT;
 }
 
 /* A session that was part of a failure may be the cause of it (a TPM reset loses sessions): the next call starts anew. */

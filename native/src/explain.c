@@ -23,6 +23,8 @@ static const char *explain_own(TSS2_RC rc)
         return "the buffer is too small";
     case MOORING_TPM_RC_MEMORY:
         return "out of memory";
+    case MOORING_TPM_RC_TIMEOUT:
+        return "the TPM did not answer in time";
     default:
         return "bad argument";
     }

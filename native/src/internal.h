@@ -16,8 +16,10 @@ struct root_key {
     TPM2B_PUBLIC public_area;
 };
 
+struct mooring_courier;
+
 struct mooring_tpm {
-    TSS2_TCTI_CONTEXT *tcti;
+    struct mooring_courier *courier; /* the connection */
     ESYS_CONTEXT *esys;
     struct root_key endorsement_key;
     struct root_key storage_root_key;
@@ -43,6 +45,16 @@ struct authentication_key {
 TSS2_RC mooring_begin(const mooring_tpm *tpm);
 TSS2_RC mooring_end(mooring_tpm *tpm, TSS2_RC rc);
 void mooring_flush(mooring_tpm *tpm, ESYS_TR *object);
+
+/* courier.c: the connection, which obeys limits and cancellation. Once abandoned (MOORING_TPM_RC_TIMEOUT) it stays so. */
+struct mooring_courier *mooring_courier_new(void);
+void mooring_courier_free(struct mooring_courier *courier);
+TSS2_RC mooring_courier_open(struct mooring_courier *courier, const char *conf, TSS2_TCTI_CONTEXT **tcti);
+void mooring_courier_close(struct mooring_courier *courier);
+TSS2_RC mooring_courier_begin(struct mooring_courier *courier);
+void mooring_courier_cancel(struct mooring_courier *courier, bool is_cancelled);
+void mooring_courier_set_timeout(struct mooring_courier *courier, uint32_t timeout_ms);
+void mooring_courier_last(struct mooring_courier *courier, uint32_t *command, uint32_t *limit_ms);
 
 /* object.c: what is at a handle. */
 TSS2_RC mooring_object_find(mooring_tpm *tpm, TPM2_HANDLE handle, ESYS_TR *object);

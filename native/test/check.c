@@ -2,10 +2,12 @@
  * undefined-behaviour sanitizers. A failed expectation ends the program. */
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "../mooring-tpm.h"
 #include "bystander.h"
@@ -390,11 +392,89 @@ static void survives_the_loss_of_the_tpm(void)
     swtpm_stop(&swtpm);
 }
 
+static double seconds(void)
+{
+    struct timespec time;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static void gives_up_on_a_tpm_that_does_not_answer(void)
+{
+    struct swtpm swtpm;
+    mooring_tpm_facts facts;
+    mooring_tpm *tpm;
+    uint32_t command = 0, limit_ms = 0;
+    double started;
+
+    swtpm_start(&swtpm);
+    tpm = open_tpm(&swtpm);
+    mooring_tpm_set_timeout(tpm, 200);
+    EXPECT_RC(mooring_tpm_describe(tpm, &facts), 0U);
+    swtpm_freeze(&swtpm);
+    started = seconds();
+    EXPECT_RC(mooring_tpm_describe(tpm, &facts), MOORING_TPM_RC_TIMEOUT);
+    EXPECT(seconds() - started >= 0.2 && seconds() - started < 1);
+    mooring_tpm_last_command(tpm, &command, &limit_ms);
+    EXPECT(command == TPM2_CC_GetCapability && limit_ms == 200);
+    EXPECT_RC(mooring_tpm_describe(tpm, &facts), MOORING_TPM_RC_TIMEOUT);
+    EXPECT_RC(mooring_tpm_flush_leftovers(tpm), MOORING_TPM_RC_TIMEOUT);
+    mooring_tpm_close(tpm);
+    EXPECT(seconds() - started < 1);
+    swtpm_thaw(&swtpm);
+    tpm = open_tpm(&swtpm);
+    EXPECT_RC(mooring_tpm_describe(tpm, &facts), 0U);
+    mooring_tpm_close(tpm);
+    swtpm_stop(&swtpm);
+}
+
+static void *cancel_in_a_moment(void *tpm)
+{
+    const struct timespec moment = { .tv_nsec = 100000000 };
+
+    (void)nanosleep(&moment, NULL);
+    mooring_tpm_cancel(tpm);
+    return NULL;
+}
+
+static void can_be_cancelled(void)
+{
+    struct swtpm swtpm;
+    struct bystander by;
+    mooring_tpm_facts facts;
+    mooring_tpm *tpm;
+    pthread_t canceller;
+    double started;
+
+    swtpm_start(&swtpm);
+    bystander_open(&by, swtpm.tcti);
+    tpm = open_tpm(&swtpm);
+    create_root_keys(tpm); /* leaves a session open */
+    mooring_tpm_cancel(tpm);
+    EXPECT_RC(mooring_tpm_remove_marker(tpm, MARKER), TPM2_RC_CANCELED);
+    EXPECT(bystander_count_loaded(&by) == 0);
+    mooring_tpm_resume(tpm);
+    EXPECT_RC(mooring_tpm_remove_marker(tpm, MARKER), MOORING_TPM_RC_ABSENT);
+
+    swtpm_freeze(&swtpm);
+    EXPECT(pthread_create(&canceller, NULL, cancel_in_a_moment, tpm) == 0);
+    started = seconds();
+    EXPECT_RC(mooring_tpm_describe(tpm, &facts), MOORING_TPM_RC_TIMEOUT);
+    EXPECT(seconds() - started < 2);
+    EXPECT(pthread_join(canceller, NULL) == 0);
+    mooring_tpm_close(tpm);
+    EXPECT(seconds() - started < 2);
+    swtpm_thaw(&swtpm);
+    bystander_close(&by);
+    swtpm_stop(&swtpm);
+}
+
 static void explains_response_codes(void)
 {
     char text[256], tiny[5];
 
-    for (TSS2_RC rc = MOORING_TPM_RC_ABSENT; rc <= MOORING_TPM_RC_ARGUMENT; rc++) {
+    for (TSS2_RC rc = MOORING_TPM_RC_ABSENT; rc <= MOORING_TPM_RC_TIMEOUT; rc++) {
         mooring_tpm_explain(rc, text, sizeof(text));
         EXPECT(strlen(text) > 10);
     }
@@ -418,6 +498,8 @@ int main(void)
     uses_the_owners_authorization();
     recovers_from_leftovers();
     survives_the_loss_of_the_tpm();
+    gives_up_on_a_tpm_that_does_not_answer();
+    can_be_cancelled();
     (void)printf("native: all checks pass\n");
     return EXIT_SUCCESS;
 }

@@ -74,6 +74,16 @@ void swtpm_kill(struct swtpm *swtpm)
     swtpm->pid = 0;
 }
 
+void swtpm_freeze(const struct swtpm *swtpm)
+{
+    (void)kill(swtpm->pid, SIGSTOP);
+}
+
+void swtpm_thaw(const struct swtpm *swtpm)
+{
+    (void)kill(swtpm->pid, SIGCONT);
+}
+
 void swtpm_stop(struct swtpm *swtpm)
 {
     DIR *directory;

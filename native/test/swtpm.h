@@ -13,6 +13,10 @@ struct swtpm {
 /* Ends the program when swtpm is missing or does not start. */
 void swtpm_start(struct swtpm *swtpm);
 void swtpm_kill(struct swtpm *swtpm);
+/* A frozen one takes commands and never answers. */
+void swtpm_freeze(const struct swtpm *swtpm);
+void swtpm_thaw(const struct swtpm *swtpm);
+
 void swtpm_stop(struct swtpm *swtpm);
 
 #endif
