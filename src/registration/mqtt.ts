@@ -5,6 +5,7 @@ import { randomUUID } from "node:crypto";
 import type { Duplex } from "node:stream";
 import type { IClientOptions } from "mqtt";
 import clientModule from "mqtt/lib/client";
+import mqttPacket from "mqtt-packet";
 import { MooringError } from "../errors.ts";
 import { parseJson } from "./https.ts";
 import { networkError } from "./network-error.ts";
@@ -20,6 +21,9 @@ const goodbyeMs = 1_000;
 
 /** The client class alone: `connect()` of the package would bring its own sockets, and load them all. */
 const MqttClient = clientModule.default;
+
+/** Else the first packet makes a buffer for each number there is in 16 bits: more time and memory than all the rest. */
+mqttPacket.writeToStream.cacheNumbers = false;
 
 type Name = "mqtt" | "mqtt-ws";
 
