@@ -2,9 +2,10 @@
 // temporary directory of their own; after them nothing may be left in it, and nobody may still be running there.
 
 import { execFileSync } from "node:child_process";
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { leftoversIn } from "./leftovers.ts";
 
 let directory = "";
 
@@ -20,13 +21,8 @@ export function setup(): void {
 
 export function teardown(): void {
   if (directory === "") return; // the setup failed, and said why
-  const running = processesNaming(directory);
-  const left = readdirSync(directory);
+  const findings = leftoversIn(directory);
   rmSync(directory, { recursive: true, force: true });
-  const findings = [
-    ...running.map((command) => `still running: ${command}`),
-    ...left.map((name) => `left behind: ${name}`),
-  ];
   if (findings.length > 0) throw new Error(`the end-to-end tests did not clean up:\n${findings.join("\n")}`);
 }
 
@@ -39,17 +35,4 @@ function isStale(product: string, sources: readonly string[]): boolean {
       : [source],
   );
   return files.some((file) => statSync(file).mtimeMs > builtAt);
-}
-
-function processesNaming(path: string): string[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name) && name !== String(process.pid))
-    .flatMap((pid) => {
-      try {
-        const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
-        return command.includes(path) ? [`${pid} ${command}`] : [];
-      } catch {
-        return []; // it ended meanwhile
-      }
-    });
 }

@@ -4,7 +4,6 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
-import type { LocalService } from "./local-service.ts";
 import { mooring, type Run, type RunOptions, type Started, startMooring } from "./mooring.ts";
 
 /** Where a gateway believes its provisioning service to be. */
@@ -73,7 +72,7 @@ export function createGateway(service?: ServiceAddress, options?: GatewayOptions
       return { child, ended: ended.then(watch) };
     },
     assignment: () => JSON.parse(readFileSync(join(stateDirectory, "current/assignment.json"), "utf8")),
-    keepSecret: (...more) => secrets.push(...more.flatMap(formsOf)),
+    keepSecret: (...more) => secrets.push(...more.flatMap(secretForms)),
     [Symbol.dispose]: () => rmSync(directory, { recursive: true, force: true }),
   };
   if (service && options) gateway.configure(service, options);
@@ -102,7 +101,7 @@ ${outputs}
 }
 
 /** A key can leak as it is, in base64 of either alphabet, in hex, or as the body of its PEM. */
-function formsOf(secret: string | Buffer): string[] {
+export function secretForms(secret: string | Buffer): string[] {
   if (typeof secret === "string") {
     return secret.includes("-----BEGIN")
       ? secret.split("\n").filter((line) => line.length > 40 && !line.startsWith("-----"))
@@ -126,7 +125,3 @@ export const publicFields = [
 
 export const publicPart = (assignment: Record<string, unknown>): Record<string, unknown> =>
   Object.fromEntries(publicFields.map((name) => [name, assignment[name]]));
-
-/** The state of a service's registration record, as its operator sees it. */
-export const registered = (service: LocalService, registrationId: string): Record<string, unknown> =>
-  service.stored("registration", registrationId.toLowerCase());
