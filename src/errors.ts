@@ -52,6 +52,11 @@ export const errorTable = {
     78,
     "set [identity] registration_id to 1-128 of A-Z a-z 0-9 - . _ : ending in a letter, digit or -",
   ),
+  ERR_FACT_MISSING: row(
+    "later",
+    69,
+    "see what this machine has with `mooring identity facts`, and name it by that in the configuration",
+  ),
 
   ERR_TPM_UNAVAILABLE: row(
     "later",
@@ -63,6 +68,16 @@ export const errorTable = {
     "never",
     69,
     "install libtss2-esys-3.0.2-0 and libtss2-tctildr0, then `npm run build`",
+  ),
+  ERR_TPM_TIMEOUT: row(
+    "later",
+    75,
+    "the TPM hangs: see `dmesg | grep -i tpm`, and switch the machine off and on; for a slow one raise [identity.tpm] timeout",
+  ),
+  ERR_TPM_CHANGED: row(
+    "never",
+    77,
+    "if it is meant to be another TPM, or was cleared on purpose: compare `mooring identity show` with the enrollment, then run `mooring reprovision`",
   ),
   ERR_TPM_AUTHORIZATION: row(
     "never",

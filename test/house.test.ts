@@ -28,6 +28,7 @@ const pure = [
   "registration/retry.ts",
   "registration/transport-choice.ts",
   "config/schema.ts",
+  "config/templates.ts",
 ];
 
 interface Source {

@@ -11,7 +11,8 @@ import type { Clock } from "../system/clock.ts";
 import { type Deadline, withDeadline } from "../system/deadline.ts";
 import type { Log } from "../system/log.ts";
 import { version } from "../system/version.ts";
-import { credentialOf, type Identity } from "./identity.ts";
+import { expand } from "./facts.ts";
+import { credentialOf, factsOf, type Identity } from "./identity.ts";
 
 export interface Tools {
   readonly clock: Clock;
@@ -41,7 +42,7 @@ export async function registerWithService(
   tools.log.debug("transport.chosen", { transport: order[0], because });
   const line = {
     ca: provisioning.caFile === undefined ? undefined : await readCaFile(provisioning.caFile),
-    payload: await payloadOf(config),
+    payload: await payloadOf(config, identity),
     proxy,
   };
   return withDeadline(provisioning.deadlineMs, tools, async (deadline) => {
@@ -142,8 +143,9 @@ async function proxyFor({ provisioning }: Config): Promise<string | undefined> {
 
 const proxyVariables = ["https_proxy", "all_proxy"];
 
-async function payloadOf({ provisioning }: Config): Promise<unknown> {
-  if (provisioning.payloadFile === undefined) return provisioning.payload;
+async function payloadOf({ provisioning }: Config, identity: Identity): Promise<unknown> {
+  if (provisioning.payloadFile === undefined)
+    return expand(provisioning.payload, "[provisioning.payload]", factsOf(identity));
   const text = await readNamed(provisioning.payloadFile, "payload_file");
   try {
     return JSON.parse(text);

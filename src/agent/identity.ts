@@ -1,15 +1,18 @@
 // Which identity this gateway has, and what it can do with it: `auto` takes the TPM where one is, else X.509.
 // Rooms load only when their kind of identity is used.
 
+import type { Assignment } from "../assignment/assignment.ts";
 import type { Config } from "../config/schema.ts";
+import { factsUsedIn } from "../config/templates.ts";
 import { MooringError } from "../errors.ts";
 import type { SymmetricKeyIdentity } from "../identity/symmetric-key.ts";
 import type { TpmIdentity } from "../identity/tpm.ts";
-import type { X509Files, X509Identity } from "../identity/x509.ts";
+import type { X509Identity } from "../identity/x509.ts";
 import type { Credential } from "../registration/handshake.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
 import type { Wanted } from "./decide.ts";
+import { type OwnFacts, registrationIdFrom, registrationIdIfKnown } from "./facts.ts";
 
 export type Identity = TpmIdentity | X509Identity | SymmetricKeyIdentity;
 
@@ -18,7 +21,7 @@ type Source = Identity["source"];
 const attestationOf = { tpm: "tpm", x509: "x509", "symmetric-key": "symmetricKey" } as const;
 
 /** The source that the configuration means on this machine. */
-export async function identitySource({ identity }: Config): Promise<Source> {
+async function identitySource({ identity }: Config): Promise<Source> {
   if (identity.source !== "auto") return identity.source;
   const { tpmIsThere } = await import("../identity/tpm.ts");
   if (tpmIsThere(identity.tpm.tcti)) return "tpm";
@@ -29,44 +32,90 @@ export async function identitySource({ identity }: Config): Promise<Source> {
   );
 }
 
-/** What can be known of the wanted identity without the TPM or a certificate's private key. */
-export async function wantedBy(config: Config, tools: { clock: Clock; log: Log }): Promise<Wanted> {
+/**
+ * What can be known of the wanted identity without the TPM or a certificate's private key, to compare with what is
+ * `saved`. A fact that is missing just now, such as the address of a network card that is still asleep, costs nobody
+ * a good assignment: it only leaves the name unknown.
+ */
+export async function wantedBy(
+  config: Config,
+  saved: Assignment | undefined,
+  tools: { clock: Clock; log: Log },
+): Promise<Wanted> {
   const source = await identitySource(config);
   const { endpoint, idScope } = config.provisioning;
-  const { registrationId, x509 } = config.identity;
+  const wanted = { endpoint, idScope, attestation: attestationOf[source] };
+  if (saved === undefined) return wanted;
+  const { registrationId: template } = config.identity;
+  const registrationId =
+    template && (await registrationIdIfKnown(template, await ownFacts(config, source, saved), tools));
+  const publicKeySha256 = await wantedKey(config, source, registrationId, tools);
   return {
-    endpoint,
-    idScope,
-    attestation: attestationOf[source],
+    ...wanted,
     ...(registrationId !== undefined && { registrationId }),
-    ...(source === "x509" && { publicKeySha256: await certificateFingerprint(x509 ?? {}) }),
-    ...(source === "symmetric-key" && {
-      publicKeySha256: (await openIdentity(config, tools)).publicKeySha256,
-    }),
+    ...(publicKeySha256 !== undefined && { publicKeySha256 }),
   };
 }
 
-const certificateFingerprint = async (files: X509Files): Promise<string> =>
-  (await import("../identity/x509.ts")).x509Fingerprint(files);
+async function wantedKey(
+  { identity }: Config,
+  source: Source,
+  registrationId: string | undefined,
+  tools: { log: Log },
+): Promise<string | undefined> {
+  if (source === "x509") return (await import("../identity/x509.ts")).x509Fingerprint(identity.x509 ?? {});
+  if (source === "tpm" || registrationId === undefined) return undefined;
+  const { openSymmetricKeyIdentity } = await import("../identity/symmetric-key.ts");
+  return openSymmetricKeyIdentity(identity.symmetricKey ?? {}, { registrationId, ...tools }).publicKeySha256;
+}
+
+/** The identity's own facts without opening a TPM: another one than the saved is found out when it is opened. */
+async function ownFacts({ identity }: Config, source: Source, saved?: Assignment): Promise<OwnFacts> {
+  if (source === "tpm")
+    return { "ek-sha256": saved?.attestation === "tpm" ? saved.publicKeySha256 : undefined };
+  if (source !== "x509" || !factsUsedIn(identity.registrationId).includes("cn")) return {};
+  return { cn: await (await import("../identity/x509.ts")).x509CommonName(identity.x509 ?? {}) };
+}
 
 /** Opens the identity: reads and checks certificate and key, or talks to the TPM. The TPM is left open; close it. */
 export async function openIdentity(config: Config, tools: { clock: Clock; log: Log }): Promise<Identity> {
-  const { registrationId, tpm, x509, symmetricKey } = config.identity;
-  const named = registrationId === undefined ? {} : { registrationId };
-  switch (await identitySource(config)) {
-    case "tpm": {
-      const { openTpmIdentity } = await import("../identity/tpm.ts");
-      return openTpmIdentity({ ...tpm, ...named, log: tools.log });
-    }
-    case "x509": {
-      const { openX509Identity } = await import("../identity/x509.ts");
-      return openX509Identity(x509 ?? {}, { ...named, ...tools });
-    }
-    case "symmetric-key": {
-      const { openSymmetricKeyIdentity } = await import("../identity/symmetric-key.ts");
-      return openSymmetricKeyIdentity(symmetricKey ?? {}, { registrationId, ...tools });
-    }
+  const { registrationId: template, tpm, x509, symmetricKey } = config.identity;
+  const source = await identitySource(config);
+  if (source === "tpm") {
+    const { openTpmIdentity } = await import("../identity/tpm.ts");
+    const nameFor = (sha256: string): Promise<string> | undefined =>
+      template === undefined ? undefined : registrationIdFrom(template, { "ek-sha256": sha256 });
+    return openTpmIdentity({ ...tpm, nameFor, log: tools.log });
   }
+  const registrationId = template && (await registrationIdFrom(template, await ownFacts(config, source)));
+  if (source === "x509") {
+    const { openX509Identity } = await import("../identity/x509.ts");
+    return openX509Identity(x509 ?? {}, {
+      ...(registrationId !== undefined && { registrationId }),
+      ...tools,
+    });
+  }
+  const { openSymmetricKeyIdentity } = await import("../identity/symmetric-key.ts");
+  return openSymmetricKeyIdentity(symmetricKey ?? {}, { registrationId, ...tools });
+}
+
+/** What the identity itself has to say in templates. */
+export function factsOf(identity: Identity): OwnFacts {
+  if (identity.source === "x509") return { cn: identity.facts.commonName };
+  if (identity.source === "tpm") return { "ek-sha256": identity.publicKeySha256 };
+  return {};
+}
+
+/** The same whatever it is called: before a registration id can be made of it. Opens a TPM, and closes it. */
+export async function readOwnFacts(config: Config, tools: { log: Log }): Promise<OwnFacts> {
+  const source = await identitySource(config);
+  if (source === "symmetric-key") return {};
+  if (source === "x509")
+    return { cn: await (await import("../identity/x509.ts")).x509CommonName(config.identity.x509 ?? {}) };
+  const { openTpmIdentity } = await import("../identity/tpm.ts");
+  const identity = await openTpmIdentity({ ...config.identity.tpm, ...tools });
+  await identity.tpm.close();
+  return factsOf(identity);
 }
 
 /** How this identity proves itself to DPS. */

@@ -48,7 +48,7 @@ export async function provision(
   const before = loadCurrent(stateDirectory, tools);
   const served = before && (await publish(config, before, tools));
 
-  const wanted = await wantedBy(config, tools);
+  const wanted = await wantedBy(config, before?.assignment, tools);
   const decideOn = (current: Generation | undefined): Decision =>
     decide({ assignment: current?.assignment, wanted, operatorAsks });
   if (served && decideOn(before).act === "keep" && !needsItsHubKey(before)) {

@@ -1,9 +1,10 @@
-// `mooring identity show`: who this gateway is, in the words that an enrollment needs.
+// `mooring identity`: who this gateway is, in the words that an enrollment needs, and what it could be called.
 
 import type { Command } from "commander";
 import type { Tools } from "../agent/connect.ts";
 import { closeIdentity, type Identity, openIdentity } from "../agent/identity.ts";
 import { loadConfig } from "../config/load.ts";
+import { addFactsCommand } from "./identity-facts.ts";
 import { type CommonOptions, commandTools, withCommonOptions } from "./options.ts";
 import { printFacts, printJson, printLine } from "./output.ts";
 
@@ -27,6 +28,7 @@ export function addIdentityCommands(program: Command): void {
         await closeIdentity(opened);
       }
     });
+  addFactsCommand(identity);
 }
 
 type IdentityFacts = Readonly<Record<string, unknown>>;

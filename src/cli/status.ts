@@ -26,7 +26,11 @@ export function addStatusCommand(program: Command): void {
         throw new MooringError("ERR_NOT_PROVISIONED", `there is no assignment in ${config.state.directory}`);
       }
       const { assignment, number } = generation;
-      const decision = decide({ assignment, wanted: await wantedBy(config, tools), operatorAsks: false });
+      const decision = decide({
+        assignment,
+        wanted: await wantedBy(config, assignment, tools),
+        operatorAsks: false,
+      });
       if (options.json) {
         printJson({ ...assignment, generation: number, decision });
         return;

@@ -35,8 +35,9 @@ mqtt_ws = 443
 # auto: the TPM if there is one, else [identity.x509]. A symmetric key is used only when it is named here.
 source = "auto"                        # auto | tpm | x509 | symmetric-key
 # The device's name towards DPS. X.509 takes the certificate's common name, a TPM the hash of its endorsement key;
-# a symmetric key needs it.
-#registration_id = "gw-0001"
+# a symmetric key needs it. It and the texts of payload may use facts of the machine, for one image on many gateways:
+# \${serial} \${product} \${machine-id} \${hostname} \${mac:eth0} \${cn} \${ek-sha256}; see \`mooring identity facts\`.
+#registration_id = "gw-\${serial}"
 
 [identity.tpm]
 tcti = "device:/dev/tpmrm0"

@@ -1,6 +1,7 @@
 // The rules that span several keys, in words. They read the raw tables, so that they speak even while single values
 // are still wrong: all problems come at once. Pure.
 
+import { templateProblems } from "./templates.ts";
 import { isTable } from "./values.ts";
 
 export type KeyPath = readonly (string | number)[];
@@ -19,7 +20,12 @@ const tableAt = (tables: Tables, key: string): Tables | undefined => {
 
 /** Paths in `tables` are absolute already. */
 export function crossProblems(tables: Tables): Problem[] {
-  return [...provisioningProblems(tables), ...identityProblems(tables), ...outputProblems(tables)];
+  return [
+    ...provisioningProblems(tables),
+    ...identityProblems(tables),
+    ...factProblems(tables),
+    ...outputProblems(tables),
+  ];
 }
 
 function* provisioningProblems(tables: Tables): Generator<Problem> {
@@ -83,6 +89,14 @@ function* identityProblems(tables: Tables): Generator<Problem> {
       };
     }
   }
+}
+
+function* factProblems(tables: Tables): Generator<Problem> {
+  const identity = tableAt(tables, "identity") ?? {};
+  const { source, registration_id: id } = identity;
+  yield* templateProblems(id, ["identity", "registration_id"], source);
+  const payload = tableAt(tables, "provisioning")?.["payload"];
+  yield* templateProblems(payload, ["provisioning", "payload"], source);
 }
 
 function x509Problem(certificate: boolean, privateKey: boolean, pkcs12: boolean): string | undefined {

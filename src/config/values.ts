@@ -1,6 +1,7 @@
 // The single values of a configuration: what each may be, said in the same words when it is not.
 
 import * as v from "valibot";
+import { withoutFacts } from "./templates.ts";
 
 const hostName =
   /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/i;
@@ -33,9 +34,11 @@ export const table = <Entries extends v.ObjectEntries>(entries: Entries) =>
 
 export const endpoint = matching("a host name or IPv4 address without scheme, port or path", hostName);
 export const idScope = matching('an ID scope as the portal shows it, such as "0ne0012ABCD"', scope);
-export const registrationId = matching(
-  "1 to 128 of A-Z a-z 0-9 - . _ : ending in a letter, a digit or -",
-  registration,
+const registrationWords = "1 to 128 of A-Z a-z 0-9 - . _ : ending in a letter, a digit or -";
+/** Or a template of one: once its facts are known, it is held to the same rule again. */
+export const registrationId = v.pipe(
+  v.string(must(registrationWords)),
+  v.check((id) => registration.test(withoutFacts(id)), must(registrationWords)),
 );
 export const port = within("a port from 1 to 65535", 1, 65_535);
 export const account = matching("the name or number of an account", accountName);

@@ -39,10 +39,14 @@ export function tpmIsThere(tcti: string): boolean {
 
 /**
  * Opens the TPM and reads its EK and SRK, which are created when missing. Throws ERR_IDENTITY_UNREADABLE for an
- * authorization file, and what `openTpm` and `Tpm` throw.
+ * authorization file, and what `openTpm`, `Tpm` and `nameFor` throw.
  */
 export async function openTpmIdentity(
-  options: TpmSettings & { readonly registrationId?: string; readonly log: Log },
+  options: TpmSettings & {
+    /** Gives the registration id, when it is not to be derived from the endorsement key. */
+    readonly nameFor?: (endorsementKeySha256: string) => Promise<string> | undefined;
+    readonly log: Log;
+  },
 ): Promise<TpmIdentity> {
   const { tcti, log } = options;
   const ownerAuth = readAuth(options.ownerAuthFile, "the owner authorization", log);
@@ -58,11 +62,12 @@ export async function openTpmIdentity(
     // The storage root key first: when both are missing, the session that creates the second is salted to it.
     const storageRootKey = await tpm.storageRootKey();
     const endorsementKey = await tpm.endorsementKey();
+    const publicKeySha256 = createHash("sha256").update(endorsementKey).digest("hex");
     return {
       source: "tpm",
       attestation: "tpm",
-      registrationId: options.registrationId ?? tpmRegistrationId(endorsementKey),
-      publicKeySha256: createHash("sha256").update(endorsementKey).digest("hex"),
+      registrationId: (await options.nameFor?.(publicKeySha256)) ?? tpmRegistrationId(endorsementKey),
+      publicKeySha256,
       endorsementKey,
       storageRootKey,
       tpm,

@@ -77,11 +77,18 @@ export async function openX509Identity(
 }
 
 /** `publicKeySha256` of the identity without touching its key, where a certificate file is configured. */
-export async function x509Fingerprint(files: X509Files): Promise<string> {
+export const x509Fingerprint = async (files: X509Files): Promise<string> =>
+  publicKeySha256(await readLeaf(files));
+
+/** The common name, read in the same way; undefined when there is not exactly one. */
+export const x509CommonName = async (files: X509Files): Promise<string | undefined> =>
+  commonNameOf(await readLeaf(files));
+
+async function readLeaf(files: X509Files): Promise<X509Certificate> {
   const { certificate } = files;
   const [leaf] =
     certificate === undefined ? (await openArchive(files, silentLog)).chain : readChain(certificate);
-  return publicKeySha256(leaf);
+  return leaf;
 }
 
 async function readChainAndKey(files: X509Files, log: Log): Promise<{ chain: Chain; privateKey: KeyObject }> {

@@ -244,6 +244,16 @@ describe("a single value", () => {
     [`${scope}ca_file = ""`, /ca_file: must be a path/],
     [`${scope}ca_file = "a\\u0000b"`, /ca_file: must be a path/],
     [`${scope}[identity]\nregistration_id = "gw 1"`, /registration_id: must be 1 to 128 of/],
+    [`${scope}[identity]\nregistration_id = "gw \${serial}"`, /registration_id: must be 1 to 128 of/],
+    [`${scope}[identity]\nregistration_id = "\${serial"`, /registration_id: must be 1 to 128 of/],
+    [
+      `${scope}[identity]\nregistration_id = "\${serail}"`,
+      /registration_id: there is no fact \$\{serail}; there/,
+    ],
+    [
+      `${scope}payload = { a = ["\${x}"] }`,
+      /provisioning\.payload\.a\[0]: there is no fact \$\{x}; there are/,
+    ],
     [
       `${scope}[identity]\nsource = "yubikey"`,
       /source: must be one of "auto", "tpm", "x509", "symmetric-key"/,
@@ -287,6 +297,9 @@ describe("a single value", () => {
     `${scope}proxy = "http://[::1]:3128"`,
     `[provisioning]\nid_scope = "0cn00000A1B"`,
     `outputs = []\n${scope}`,
+    `${scope}payload = { board = "\${product} \${mac:eth0}", price = "$5", brace = "\${" }`,
+    `${scope}[identity]\nregistration_id = "gw-\${serial}.\${ek-sha256}"`,
+    `${scope}[identity]\nsource = "x509"\nregistration_id = "\${cn}"\nx509 = { pkcs12 = "/p" }`,
   ];
   it.each(accepted)("is accepted: %j", (toml) => {
     expect(() => load(toml)).not.toThrow();

@@ -5,10 +5,10 @@ import { endorsementCertificateFacts } from "../../src/identity/endorsement-cert
 import { openTpmIdentity, tpmRegistrationId } from "../../src/identity/tpm.ts";
 import { type Log, silentLog } from "../../src/system/log.ts";
 import { Secret } from "../../src/system/secret.ts";
-import { tapBus } from "../support/bus-tap.ts";
 import { type Swtpm, startSwtpm } from "../support/swtpm.ts";
 import { thrownBy } from "../support/thrown.ts";
 import { leftInTpm, withTpm } from "../support/tpm.ts";
+import { commandCode, startTpmProxy } from "../support/tpm-proxy.ts";
 
 const ekAttributes = "fixedtpm|fixedparent|sensitivedataorigin|adminwithpolicy|restricted|decrypt";
 const srkAttributes = "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt";
@@ -137,35 +137,38 @@ describe("hierarchies with authorization values", () => {
   });
 
   it("refuse a wrong value after one attempt, and never see it in clear", async () => {
-    await using tap = await tapBus(swtpm);
+    await using proxy = await startTpmProxy(swtpm);
     const wrong = { ownerAuth: new Secret("wrong-password"), endorsementAuth: new Secret("wrong-password") };
 
-    const error = await withTpm({ tcti: tap.tcti, ...wrong }, (tpm) => thrownBy(() => tpm.storageRootKey()));
+    const error = await withTpm({ tcti: proxy.tcti, ...wrong }, (tpm) =>
+      thrownBy(() => tpm.storageRootKey()),
+    );
 
     expect(error.code).toBe("ERR_TPM_AUTHORIZATION");
     expect(error.details.rc).toBe(0x9a2);
-    const createPrimaryInOwner = tap.commands.filter(
-      (command) => command.readUInt32BE(6) === 0x131 && command.readUInt32BE(10) === 0x4000_0001,
+    const createPrimaryInOwner = proxy.commands.filter(
+      (command) =>
+        command.readUInt32BE(6) === commandCode.createPrimary && command.readUInt32BE(10) === 0x4000_0001,
     );
     expect(createPrimaryInOwner).toHaveLength(1);
-    expect(Buffer.concat(tap.commands).includes("wrong-password")).toBe(false);
+    expect(Buffer.concat(proxy.commands).includes("wrong-password")).toBe(false);
   });
 
   it("never have their values cross the bus in clear", async () => {
-    await using tap = await tapBus(swtpm);
+    await using proxy = await startTpmProxy(swtpm);
     const auth = {
       ownerAuth: new Secret("owner-password"),
       endorsementAuth: new Secret("endorsement-password"),
     };
 
-    await withTpm({ tcti: tap.tcti, ...auth }, async (tpm) => [
+    await withTpm({ tcti: proxy.tcti, ...auth }, async (tpm) => [
       await tpm.storageRootKey(),
       await tpm.endorsementKey(),
     ]);
 
-    const seen = Buffer.concat([...tap.commands, ...tap.responses]);
+    const seen = Buffer.concat([...proxy.commands, ...proxy.responses]);
     expect(seen.includes("password")).toBe(false);
-    expect(seen.includes(Buffer.from(ekPolicy, "hex"))).toBe(true); // the tap does see what is not secret
+    expect(seen.includes(Buffer.from(ekPolicy, "hex"))).toBe(true); // the proxy does see what is not secret
   });
 
   it("name the file when a value cannot be read", async () => {
@@ -184,7 +187,7 @@ describe("the identity", () => {
     expect(derived.registrationId).toBe(tpmRegistrationId(derived.endorsementKey));
     expect(derived.registrationId).toMatch(/^[a-z2-7]{52}$/);
 
-    const named = await openTpmIdentity({ tcti: swtpm.tcti, registrationId: "gw-0001", log: silentLog });
+    const named = await openTpmIdentity({ tcti: swtpm.tcti, nameFor: async () => "gw-0001", log: silentLog });
     await named.tpm.close();
     expect(named.registrationId).toBe("gw-0001");
     expect(named.publicKeySha256).toBe(derived.publicKeySha256);

@@ -1,0 +1,107 @@
+// What this machine says about itself. The kernel's files answer at once, without a network and for any user; what
+// only the DMI table of a PC-like machine knows, systeminformation reads, loaded only then.
+
+import { readdirSync, readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+
+/** A fact, or in words why there is none. */
+export type Fact = { readonly value: string } | { readonly missing: string };
+
+/** What firmware says when nobody filled it in, and systeminformation when it guesses: the same on every board. */
+const unfilled =
+  /^(?:-|0+|x+|0?123456789\d?|none|n\/?a|unknown|not (?:specified|applicable|available)|to be filled.*|default string|system (?:serial number|product name)|computer|virtual machine|docker container)?$/i;
+
+/**
+ * One fact by its name: `serial`, `product`, `machine-id`, `hostname`, `mac:INTERFACE`. `root` is where the machine's
+ * /etc and /sys are.
+ */
+export async function machineFact(name: string, { root = "/" } = {}): Promise<Fact> {
+  if (name.startsWith("mac:")) return macAddress(name.slice("mac:".length), root);
+  switch (name) {
+    case "serial":
+      return boardFact("serial number", join(root, deviceTree, "serial-number"), "serial");
+    case "product":
+      return boardFact("product name", join(root, deviceTree, "model"), "model");
+    case "machine-id":
+      return machineId(join(root, "etc/machine-id"));
+    case "hostname":
+      return hostName();
+    default:
+      return { missing: "no machine has such a fact" };
+  }
+}
+
+/** All facts of this machine, by name. */
+export async function machineFacts({ root = "/" } = {}): Promise<Record<string, Fact>> {
+  const macs = interfaces(root).map((name) => `mac:${name}`);
+  const facts: Record<string, Fact> = {};
+  for (const name of ["serial", "product", "machine-id", "hostname", ...macs])
+    facts[name] = await machineFact(name, { root });
+  return facts;
+}
+
+const deviceTree = "sys/firmware/devicetree/base";
+
+/** Embedded boards carry a device tree and others a DMI table; hardly any carries both. */
+async function boardFact(what: string, path: string, key: "serial" | "model"): Promise<Fact> {
+  const inDeviceTree = readText(path)?.split("\0", 1)[0]?.trim() ?? "";
+  if (!unfilled.test(inDeviceTree)) return { value: inDeviceTree };
+  const inDmi = (await dmi())[key].trim();
+  if (!unfilled.test(inDmi)) return { value: inDmi };
+  const asRoot = key === "serial" && process.geteuid?.() !== 0 ? "; DMI tells it to root only" : "";
+  return { missing: `neither device tree nor DMI has a ${what}${asRoot}` };
+}
+
+let read: Promise<{ serial: string; model: string }> | undefined;
+
+/** Read once: it starts several programs, and hardware does not change while we run. */
+function dmi(): Promise<{ serial: string; model: string }> {
+  read ??= import("systeminformation").then(({ system }) => system());
+  return read;
+}
+
+function machineId(path: string): Fact {
+  const id = readText(path)?.trim() ?? "";
+  if (/^[0-9a-f]{32}$/.test(id)) return { value: id };
+  return { missing: id === "" ? `${path} is empty or not there` : `${path} holds no machine id yet` };
+}
+
+/** Every machine is `localhost` until it is named. */
+function hostName(): Fact {
+  const name = hostname();
+  const isNamed = name !== "" && name !== "(none)" && !/^localhost(?:\.|$)/.test(name);
+  return isNamed ? { value: name } : { missing: `the host name is "${name}"` };
+}
+
+/** From the kernel: it knows interfaces that are down too, which a list of those with an address leaves out. */
+function macAddress(name: string, root: string): Fact {
+  const address = readText(join(root, "sys/class/net", name, "address"))?.trim() ?? "";
+  if (/^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/.test(address) && address !== noAddress) return { value: address };
+  const there = interfaces(root).join(", ") || "none";
+  return { missing: `there is no interface ${name} with a MAC address; there are: ${there}` };
+}
+
+const noAddress = "00:00:00:00:00:00";
+
+function interfaces(root: string): string[] {
+  const directory = join(root, "sys/class/net");
+  try {
+    return readdirSync(directory)
+      .filter((name) => {
+        const address = readText(join(directory, name, "address"))?.trim();
+        return address !== undefined && address !== "" && address !== noAddress;
+      })
+      .sort();
+  } catch {
+    return [];
+  }
+}
+
+function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
+  }
+}
