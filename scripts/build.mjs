@@ -1,44 +1,103 @@
-// Bundles src/main.ts into dist/: one small entry and lazily loaded chunks. Native code stays outside.
+// Bundles src/ into dist/: a small entry, the program, and what only some commands need. Native code stays outside.
 import { chmodSync, rmSync } from "node:fs";
 import { builtinModules } from "node:module";
+import { relative, resolve } from "node:path";
 import { build } from "esbuild";
 
-// An ES import of a built-in module makes Node build a namespace of it, and that runs every lazy getter inside:
-// `node:http` alone then loads a whole fetch implementation, 40 ms. getBuiltinModule() hands out the plain object.
-const plainBuiltins = {
-  name: "plain-builtins",
+// Many members of Node's built-in modules are lazy: to look at one is to load what is behind it. An ES import of
+// `node:http` or `node:util`, and just as much the copy that esbuild makes of a CommonJS module's members, looks at
+// all of them, fetch and worker threads included: 40 ms. So the bundle takes each member that it names, and no other.
+const builtinMembers = {
+  name: "builtin-members",
   setup({ onResolve, onLoad }) {
     const names = new Set(builtinModules);
-    onResolve({ filter: /.*/ }, ({ path, importer }) => {
+    onResolve({ filter: /.*/ }, ({ path, importer, kind }) => {
       const name = path.replace(/^node:/, "");
       if (!path.startsWith("node:") && !names.has(name)) return undefined;
       // Commander's executable subcommands are not used, and loading child_process costs as much as Commander.
-      const unused = name === "child_process" && /[\\/]commander[\\/]/.test(importer);
-      return { path: name, namespace: unused ? "unused-builtin" : "builtin" };
+      if (name === "child_process" && /[\\/]commander[\\/]/.test(importer))
+        return { path: name, namespace: "unused-builtin" };
+      return { path: name, namespace: kind === "require-call" ? "required-builtin" : "builtin" };
     });
     onLoad({ filter: /.*/, namespace: "unused-builtin" }, () => ({ contents: "module.exports = {};" }));
-    onLoad({ filter: /.*/, namespace: "builtin" }, ({ path }) => ({
-      contents: `module.exports = process.getBuiltinModule(${JSON.stringify(`node:${path}`)});`,
+    const builtin = (path) => `process.getBuiltinModule(${JSON.stringify(`node:${path}`)})`;
+    onLoad({ filter: /.*/, namespace: "required-builtin" }, ({ path }) => ({
+      contents: `module.exports = ${builtin(path)};`,
     }));
+    onLoad({ filter: /.*/, namespace: "builtin" }, ({ path }) => {
+      const members = Object.keys(process.getBuiltinModule(`node:${path}`)).filter(
+        (name) => name !== "default",
+      );
+      const take = (name) =>
+        `const ${name}_ = /* @__PURE__ */ take(${JSON.stringify(name)}); export { ${name}_ as ${name} };`;
+      return {
+        contents: [
+          `const all = /* @__PURE__ */ (() => ${builtin(path)})();`,
+          "const take = (name) => all[name];",
+          ...members.map(take),
+          "export default all;",
+        ].join("\n"),
+      };
+    });
   },
 };
 
-rmSync("dist", { recursive: true, force: true });
-await build({
-  entryPoints: { main: "src/main.ts" },
-  outdir: "dist",
-  bundle: true,
-  splitting: true,
-  format: "esm",
-  platform: "node",
-  target: "node22.13",
-  chunkNames: "chunk/[name]-[hash]",
-  external: ["ffi-napi", "bufferutil", "utf-8-validate"],
-  plugins: [plainBuiltins],
-  minify: true,
-  keepNames: true,
-  sourcemap: "linked",
-  legalComments: "none",
-  logLevel: "warning",
+// Each of these becomes a file of its own, whole: one file costs less to load than the twenty that esbuild would split
+// off, and what is not needed stays out of it. Errors are told apart by class, so there is one copy of that.
+const files = {
+  main: "src/main.ts",
+  program: "src/cli/program.ts",
+  errors: "src/errors.ts",
+  journal: "src/cli/journal.ts",
+  mqtt: "src/registration/mqtt.ts",
+  pkcs12: "src/identity/pkcs12.ts",
+  service: "src/service/service.ts",
+};
+
+// What packages bring for browsers, or for MQTT 5, and load although nobody uses it here.
+const replacements = {
+  "readable-stream": 'module.exports = process.getBuiltinModule("node:stream");',
+  "worker-timers": "module.exports = {};",
+  "lru-cache": "module.exports = {};",
+};
+const withoutBallast = {
+  name: "without-ballast",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^(readable-stream|worker-timers|lru-cache)$/ }, ({ path, importer }) =>
+      /[\\/](mqtt|mqtt-packet|bl)[\\/]/.test(importer) ? { path, namespace: "replacement" } : undefined,
+    );
+    onLoad({ filter: /.*/, namespace: "replacement" }, ({ path }) => ({ contents: replacements[path] }));
+  },
+};
+
+/** An import of another file of the bundle stays an import. */
+const seams = (own) => ({
+  name: "seams",
+  setup({ onResolve }) {
+    onResolve({ filter: /^\.{1,2}\/.*\.ts$/ }, ({ path, resolveDir }) => {
+      const file = relative(process.cwd(), resolve(resolveDir, path));
+      const name = Object.keys(files).find((key) => files[key] === file);
+      return name === undefined || name === own ? undefined : { path: `./${name}.js`, external: true };
+    });
+  },
 });
+
+rmSync("dist", { recursive: true, force: true });
+for (const [name, source] of Object.entries(files)) {
+  await build({
+    entryPoints: { [name]: source },
+    outdir: "dist",
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    target: "node22.13",
+    external: ["ffi-napi", "bufferutil", "utf-8-validate"],
+    plugins: [seams(name), builtinMembers, withoutBallast],
+    minifyWhitespace: true,
+    minifySyntax: true,
+    sourcemap: "linked",
+    legalComments: "none",
+    logLevel: "warning",
+  });
+}
 chmodSync("dist/main.js", 0o755);

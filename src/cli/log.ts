@@ -35,16 +35,11 @@ const sentences: Record<string, (f: Fields) => string> = {
 const seconds = (ms: unknown): string => `${(Number(ms) / 1000).toFixed(1)} s`;
 
 function linesLog(lowest: Level): Log {
-  const startedAt = performance.now();
   const at =
     (level: Level) =>
     (event: string, fields: Fields = {}) => {
       if (order.indexOf(level) < order.indexOf(lowest)) return;
-      const time = paint(
-        "dim",
-        `${((performance.now() - startedAt) / 1000).toFixed(2).padStart(6)} s`,
-        process.stderr,
-      );
+      const time = paint("dim", `${process.uptime().toFixed(2).padStart(6)} s`, process.stderr);
       const text = sentences[event]?.(fields) ?? `${event} ${plain(fields)}`;
       const shown =
         level === "warn"
