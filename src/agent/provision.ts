@@ -23,7 +23,7 @@ import type { Config } from "../config/schema.ts";
 import { MooringError } from "../errors.ts";
 import type { TpmIdentity } from "../identity/tpm.ts";
 import type { Tpm } from "../tpm/tpm.ts";
-import { type Connected, registerWithService, type Tools } from "./connect.ts";
+import type { Connected, Tools } from "./connect.ts";
 import { type Decision, decide, type Trigger } from "./decide.ts";
 import { closeIdentity, type Identity, openIdentity, wantedBy } from "./identity.ts";
 
@@ -83,6 +83,8 @@ async function provisionAnew(config: Config, tools: Tools): Promise<Generation> 
     tools.log.debug("identity.opened", { source: identity.source, registrationId: identity.registrationId });
     if (identity.source === "tpm") await refuseForeignOccupant(identity, config, stateDirectory);
 
+    // Not imported above: keeping an assignment needs no line and should not pay for it.
+    const { registerWithService } = await import("./connect.ts");
     const answer = await registerWithService(config, identity, tools);
     const staged = stage(stateDirectory, contentOf(config, identity, answer, tools));
     try {
