@@ -2,12 +2,13 @@
 // journal reads (sd-daemon(3)), and without the time, which the journal keeps.
 
 import { pino } from "pino";
+import { isJournalStream } from "../system/journal-stream.ts";
 import type { Fields, Log } from "../system/log.ts";
 
 const priorities = { debug: 7, info: 6, warn: 4, error: 3 } as const;
 
 export function openJournal(level: keyof Log): Log {
-  const underSystemd = process.env["JOURNAL_STREAM"] !== undefined;
+  const underSystemd = isJournalStream(process.stderr.fd);
   const write = (line: string): void => void process.stderr.write(line);
   const formatters = { level: (label: string) => ({ level: label }) };
   const logger = pino({ level, base: null, timestamp: false, formatters }, { write });

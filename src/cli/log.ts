@@ -1,6 +1,7 @@
 // Where a command's events go: steps with their time on a terminal, only warnings elsewhere, and one JSON object a
 // line under systemd, whose journal wants priorities.
 
+import { isJournalStream } from "../system/journal-stream.ts";
 import type { Fields, Log } from "../system/log.ts";
 import { paint } from "./output.ts";
 
@@ -9,7 +10,7 @@ type Level = keyof Log;
 const order: readonly Level[] = ["debug", "info", "warn", "error"];
 
 export function commandLog({ verbose }: { verbose: boolean }): Log {
-  if (process.env["JOURNAL_STREAM"] || process.env["MOORING_LOG"] === "json")
+  if (isJournalStream(process.stderr.fd) || process.env["MOORING_LOG"] === "json")
     return journalLog(verbose ? "debug" : "info");
   return linesLog(verbose || process.stderr.isTTY ? "debug" : "warn");
 }

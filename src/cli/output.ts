@@ -1,6 +1,7 @@
 // How results and failures look: one JSON object for scripts, or lines for people; colours only on a terminal.
 
 import { asMooringError, causeText, type MooringError } from "../errors.ts";
+import { isJournalStream } from "../system/journal-stream.ts";
 
 export const printJson = (value: unknown): void =>
   void process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
@@ -31,7 +32,9 @@ export function printFacts(facts: Readonly<Record<string, string | number | unde
 export function reportError(thrown: unknown, { json, verbose }: { json: boolean; verbose: boolean }): number {
   const error = asMooringError(thrown);
   if (json) printJson({ error: errorJson(error) });
-  const say = (line: string): void => void process.stderr.write(`${line}\n`);
+  // The priority of sd-daemon(3): `journalctl -p err` then finds it.
+  const priority = isJournalStream(process.stderr.fd) ? "<3>" : "";
+  const say = (text: string): void => void process.stderr.write(`${text.replace(/^/gm, priority)}\n`);
   const { serviceErrorCode, trackingId, rc, problems } = error.details;
   say(`${paint("red", "mooring:", process.stderr)} ${error.code}: ${causeText(error)}`);
   for (const problem of problems ?? []) say(`  - ${problem}`);
