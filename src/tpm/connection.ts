@@ -2,9 +2,12 @@
 
 import { MooringError } from "../errors.ts";
 import type { Secret } from "../system/secret.ts";
+import { hex } from "./arguments.ts";
+import { describeFacts, factsSize, type TpmDescription } from "./description.ts";
 import { openFailure } from "./device-node.ts";
 import { type Argument, type Context, type TpmLibrary, tpmLibrary, type Verb } from "./library.ts";
-import { isForgotten, isOutOfSlots, rcFailure, tpmError } from "./response-codes.ts";
+import { lockoutError } from "./lockout.ts";
+import { isForgotten, isOutOfSlots, ownRc, rcFailure, tpmError } from "./response-codes.ts";
 
 export interface Attempt {
   /** What is tried on what, for the error's text. */
@@ -17,71 +20,123 @@ export interface Attempt {
 
 export interface Connection {
   /** Runs `act` when everything asked before is done: ESYS serves one call at a time. */
-  exclusively<T>(act: () => Promise<T>): Promise<T>;
+  exclusively<T>(act: () => Promise<T>, options?: Waiting): Promise<T>;
   /** Inside `exclusively`. Resolves to 0 or an expected response code; throws the MooringError of any other. */
   call(verb: Verb, args: readonly Argument[], attempt: Attempt): Promise<number>;
   close(): Promise<void>;
 }
 
-const none = Buffer.alloc(0);
-
-/** Throws ERR_TPM_LIBRARY, ERR_TPM_UNAVAILABLE, ERR_TPM_PERMISSION, ERR_TPM_BUSY. */
-export async function connect(options: {
-  readonly tcti: string;
-  readonly ownerAuth?: Secret | undefined;
-  readonly endorsementAuth?: Secret | undefined;
-}): Promise<Connection> {
-  const { tcti } = options;
-  const library = tpmLibrary();
-  const context = library.newContext();
-  const owner = options.ownerAuth?.reveal() ?? none;
-  const endorsement = options.endorsementAuth?.reveal() ?? none;
-  const rc = await library.call(
-    "open",
-    context,
-    Buffer.from(`${tcti}\0`),
-    owner,
-    owner.length,
-    endorsement,
-    endorsement.length,
-  );
-  if (rc !== 0) {
-    await library.closeContext(context);
-    throw await openFailure(tcti, tpmError(rc, `cannot open the TPM through ${tcti}`, library.explain(rc)));
-  }
-  return connection(library, context, tcti);
+export interface Waiting {
+  /** Ends what is under way within a second, whatever the TPM does; then its reason is thrown. */
+  readonly signal?: AbortSignal | undefined;
 }
 
-function connection(library: TpmLibrary, context: Context, tcti: string): Connection {
+export interface ConnectOptions extends Waiting {
+  /** How to reach the TPM, such as `device:/dev/tpmrm0` or `swtpm:path=SOCKET`. */
+  readonly tcti: string;
+  /** Authorization values of the owner and endorsement hierarchies, when they have any. */
+  readonly ownerAuth?: Secret | undefined;
+  readonly endorsementAuth?: Secret | undefined;
+  /** How long the TPM may take over one command, 30 s if not given; making a key may take six times as long. */
+  readonly timeoutMs?: number | undefined;
+}
+
+const none = Buffer.alloc(0);
+
+/** Throws ERR_TPM_LIBRARY, ERR_TPM_UNAVAILABLE, ERR_TPM_PERMISSION, ERR_TPM_BUSY, ERR_TPM_TIMEOUT. */
+export async function connect(options: ConnectOptions): Promise<Connection> {
+  const { tcti, timeoutMs = 30_000, signal } = options;
+  const library = tpmLibrary();
+  const context = library.newContext(timeoutMs);
+  const owner = options.ownerAuth?.reveal() ?? none;
+  const endorsement = options.endorsementAuth?.reveal() ?? none;
+  const auth = [owner, owner.length, endorsement, endorsement.length];
+  try {
+    const rc = await cancellable(library, context, "open", [Buffer.from(`${tcti}\0`), ...auth], signal);
+    if (rc === 0) return connection(library, context, tcti, signal);
+    const failure = tpmError(rc, `cannot open the TPM through ${tcti}`, inWords(library, context, rc));
+    throw rc === ownRc.timeout ? failure : await openFailure(tcti, failure);
+  } catch (error) {
+    await library.closeContext(context);
+    throw error;
+  }
+}
+
+async function cancellable(
+  library: TpmLibrary,
+  context: Context,
+  verb: Verb,
+  args: readonly Argument[],
+  signal: AbortSignal | undefined,
+): Promise<number> {
+  signal?.throwIfAborted();
+  const cancel = (): void => library.cancel(context);
+  signal?.addEventListener("abort", cancel, { once: true });
+  try {
+    const rc = await library.call(verb, context, ...args);
+    if (rc !== 0) signal?.throwIfAborted();
+    return rc;
+  } finally {
+    signal?.removeEventListener("abort", cancel);
+    if (signal?.aborted) library.resume(context);
+  }
+}
+
+function inWords(library: TpmLibrary, context: Context, rc: number): string {
+  if (rc !== ownRc.timeout) return library.explain(rc);
+  const { command, limitMs } = library.lastCommand(context);
+  const what = command === 0 ? "" : ` command ${hex(command)}`;
+  return `the TPM did not answer${what} within ${limitMs / 1000} s`;
+}
+
+function connection(
+  library: TpmLibrary,
+  context: Context,
+  tcti: string,
+  whole: AbortSignal | undefined,
+): Connection {
   let last: Promise<unknown> = Promise.resolve();
   let closed: Promise<void> | undefined;
+  let signal = whole;
 
-  const exclusively = <T>(act: () => Promise<T>): Promise<T> => {
+  const exclusively: Connection["exclusively"] = (act, options = {}) => {
     if (closed)
       return Promise.reject(new MooringError("ERR_TPM_UNAVAILABLE", `the TPM at ${tcti} is closed already`));
-    const result = last.then(act);
+    const result = last.then(() => {
+      signal = options.signal && whole ? AbortSignal.any([options.signal, whole]) : (options.signal ?? whole);
+      return act();
+    });
     last = result.catch(() => {});
     return result;
   };
 
+  const run = (verb: Verb, args: readonly Argument[]): Promise<number> =>
+    cancellable(library, context, verb, args, signal);
+
   const call: Connection["call"] = async (verb, args, { attempted, usesKey = false, expected = [] }) => {
-    let rc = await library.call(verb, context, ...args);
+    let rc = await run(verb, args);
     if (isOutOfSlots(rc) && hasNoResourceManager(tcti)) {
-      await library.call("flush_leftovers", context);
-      rc = await library.call(verb, context, ...args);
+      await run("flush_leftovers", []);
+      rc = await run(verb, args);
     } else if (isForgotten(rc)) {
-      rc = await library.call(verb, context, ...args); // with a new session, since the failure ended the old one
+      rc = await run(verb, args); // with a new session, since the failure ended the old one
     }
     if (rc === 0 || expected.includes(rc)) return rc;
     const keyIsToBlame = usesKey && (rc !== rcFailure || (await stillWorks()));
-    throw tpmError(rc, attempted, library.explain(rc), { keyIsToBlame });
+    const failure = tpmError(rc, attempted, inWords(library, context, rc), { keyIsToBlame });
+    throw failure.code === "ERR_TPM_LOCKOUT" ? lockoutError(failure, await lockoutFacts()) : failure;
+  };
+
+  const lockoutFacts = async (): Promise<TpmDescription | undefined> => {
+    const facts = Buffer.alloc(factsSize);
+    return (await run("describe", [facts])) === 0 ? describeFacts(facts) : undefined;
   };
 
   /** A TPM in failure mode answers nothing but its test result; one that merely failed to decrypt goes on. */
   const stillWorks = async (): Promise<boolean> => {
     const out = Buffer.alloc(1024);
     const size = Buffer.from(Uint32Array.of(out.length).buffer);
-    return (await library.call("read_public", context, 0x8100_0001, out, size)) === 0;
+    return (await run("read_public", [0x8100_0001, out, size])) === 0;
   };
 
   const close = (): Promise<void> => {

@@ -9,7 +9,7 @@ import { MooringError } from "../errors.ts";
 
 const fileName = "libmooring-tpm.so";
 
-// mooring-tpm.h in the words of the FFI. Every function but three returns a response code.
+// mooring-tpm.h in the words of the FFI. The verbs run on a thread and return a response code.
 const verbs = {
   open: ["pointer", "pointer", "pointer", "uint32", "pointer", "uint32"],
   describe: ["pointer", "pointer"],
@@ -39,9 +39,15 @@ export type Argument = Buffer | number;
 export type Context = Buffer;
 
 export interface TpmLibrary {
-  newContext(): Context;
+  /** `timeoutMs`: for one command; making a key may take six times as long. */
+  newContext(timeoutMs: number): Context;
   /** Calls `mooring_tpm_VERB(context, …)` off the event loop; resolves to its response code. */
   call(verb: Verb, context: Context, ...args: readonly Argument[]): Promise<number>;
+  /** Ends the call under way, within a second and whatever the TPM does; holds until `resume`. */
+  cancel(context: Context): void;
+  resume(context: Context): void;
+  /** The last command that was sent (TPM_CC; 0 when there was none yet), and how long the TPM may take over it. */
+  lastCommand(context: Context): { readonly command: number; readonly limitMs: number };
   closeContext(context: Context): Promise<void>;
   explain(rc: number): string;
 }
@@ -85,8 +91,19 @@ function bind(path: string): TpmLibrary {
   const functions = load(path);
   const get = (name: string): ForeignFunction => functions[`mooring_tpm_${name}`] as ForeignFunction;
   return {
-    newContext: () => get("new")() as Context,
+    newContext: (timeoutMs) => {
+      const context = get("new")() as Context;
+      get("set_timeout")(context, timeoutMs);
+      return context;
+    },
     call: (verb, context, ...args) => callAsync(get(verb), [context, ...args]) as Promise<number>,
+    cancel: (context) => void get("cancel")(context),
+    resume: (context) => void get("resume")(context),
+    lastCommand: (context) => {
+      const [command, limitMs] = [Buffer.alloc(4), Buffer.alloc(4)];
+      get("last_command")(context, command, limitMs);
+      return { command: hostUint32(command), limitMs: hostUint32(limitMs) };
+    },
     closeContext: async (context) => {
       await callAsync(get("close"), [context]);
     },
@@ -98,10 +115,16 @@ function bind(path: string): TpmLibrary {
   };
 }
 
+const hostUint32 = (bytes: Buffer): number => new Uint32Array(bytes.buffer, bytes.byteOffset, 1)[0] ?? 0;
+
 function load(path: string): Record<string, ForeignFunction> {
   const signatures: Record<string, readonly [string, readonly string[]]> = {
     mooring_tpm_new: ["pointer", []],
     mooring_tpm_close: ["void", ["pointer"]],
+    mooring_tpm_set_timeout: ["void", ["pointer", "uint32"]],
+    mooring_tpm_cancel: ["void", ["pointer"]],
+    mooring_tpm_resume: ["void", ["pointer"]],
+    mooring_tpm_last_command: ["void", ["pointer", "pointer", "pointer"]],
     mooring_tpm_explain: ["void", ["uint32", "pointer", "uint32"]],
   };
   for (const [verb, args] of Object.entries(verbs)) signatures[`mooring_tpm_${verb}`] = ["uint32", args];

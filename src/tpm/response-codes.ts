@@ -4,7 +4,7 @@
 import { type ErrorCode, MooringError } from "../errors.ts";
 
 /** Codes of native/mooring-tpm.h that callers act upon. */
-export const ownRc = { absent: 0x4d0001, otherIndex: 0x4d0006 } as const;
+export const ownRc = { absent: 0x4d0001, otherIndex: 0x4d0006, timeout: 0x4d000a } as const;
 
 /** TPM_RC_FAILURE: what a TPM in failure mode says to everything, and some say when decryption fails. */
 export const rcFailure = 0x101;
@@ -23,7 +23,11 @@ interface Finding {
 }
 
 const internal: Finding = { code: "ERR_INTERNAL" };
-const busy: Finding = { code: "ERR_TPM_BUSY" };
+const full: Finding = { code: "ERR_TPM_BUSY" };
+const busy: Finding = {
+  code: "ERR_TPM_BUSY",
+  hint: "the TPM was busy for as long as [identity.tpm] timeout allows: see who else uses it (`fuser /dev/tpm*`), or raise it",
+};
 
 // Codes that stand alone, each with its name.
 const byCode: Readonly<Record<string, Finding>> = {
@@ -36,11 +40,11 @@ const byCode: Readonly<Record<string, Finding>> = {
     hint: "the TPM's memory is full: see `tpm2_getcap handles-persistent` and `tpm2_getcap handles-nv-index`",
   },
   "0x14c": { code: "ERR_TPM_HANDLE_OCCUPIED" }, // NV_DEFINED
-  "0x902": busy, // OBJECT_MEMORY
-  "0x903": busy, // SESSION_MEMORY
-  "0x904": busy, // MEMORY
-  "0x905": busy, // SESSION_HANDLES
-  "0x906": busy, // OBJECT_HANDLES
+  "0x902": full, // OBJECT_MEMORY
+  "0x903": full, // SESSION_MEMORY
+  "0x904": full, // MEMORY
+  "0x905": full, // SESSION_HANDLES
+  "0x906": full, // OBJECT_HANDLES
   "0x908": busy, // YIELDED
   "0x90a": busy, // TESTING
   "0x920": busy, // NV_RATE
@@ -64,6 +68,7 @@ const byCode: Readonly<Record<string, Finding>> = {
   "0x4d0007": internal, // BUFFER
   "0x4d0008": internal, // MEMORY
   "0x4d0009": internal, // ARGUMENT
+  "0x4d000a": { code: "ERR_TPM_TIMEOUT" }, // TIMEOUT
 };
 
 /** TSS2_BASE_RC BAD_SEQUENCE, NO_CONNECTION, IO_ERROR, INSUFFICIENT_RESPONSE, MALFORMED_RESPONSE: the connection is spent. */

@@ -2,9 +2,8 @@
 // keys into keys of its own, and signs with them. Nothing but persistent keys stays in it between calls.
 
 import type { Log } from "../system/log.ts";
-import type { Secret } from "../system/secret.ts";
 import { capacity, hex, output, sized } from "./arguments.ts";
-import { type Attempt, type Connection, connect } from "./connection.ts";
+import { type Attempt, type Connection, type ConnectOptions, connect, type Waiting } from "./connection.ts";
 import { describeFacts, factsSize, type TpmDescription } from "./description.ts";
 import type { Argument } from "./library.ts";
 import {
@@ -19,19 +18,15 @@ import { ownershipCommands } from "./ownership-commands.ts";
 import { wrappedKeyName } from "./public-area.ts";
 import { findOrCreate, readCertificate, rootKeys, type UniqueForm } from "./root-keys.ts";
 
-export interface TpmOptions {
-  /** How to reach the TPM, such as `device:/dev/tpmrm0` or `swtpm:path=SOCKET`. */
-  readonly tcti: string;
-  /** Authorization values of the owner and endorsement hierarchies, when they have any. */
-  readonly ownerAuth?: Secret | undefined;
-  readonly endorsementAuth?: Secret | undefined;
+export interface TpmOptions extends ConnectOptions {
   readonly uniqueForm?: UniqueForm;
   readonly log: Log;
 }
 
 /**
  * An open TPM. Calls may overlap; they are served in turn. Every method can throw ERR_TPM_UNAVAILABLE (the connection
- * is lost: open it anew), ERR_TPM_BUSY, ERR_TPM_LOCKOUT, ERR_TPM_AUTHORIZATION (never retried) and ERR_TPM_COMMAND.
+ * is lost: open it anew), ERR_TPM_TIMEOUT (likewise), ERR_TPM_BUSY, ERR_TPM_LOCKOUT, ERR_TPM_AUTHORIZATION (never
+ * retried), ERR_TPM_COMMAND, and the reason of the signal that it was opened with, which ends whatever is under way.
  */
 export interface Tpm {
   describe(): Promise<TpmDescription>;
@@ -45,9 +40,9 @@ export interface Tpm {
    * The service's authentication key as a wrapped key (TPM2B_PUBLIC ‖ TPM2B_PRIVATE), which only this TPM can use.
    * Needs EK and SRK in place. ERR_TPM_KEY_REJECTED.
    */
-  activate(authenticationKey: Uint8Array): Promise<Buffer>;
+  activate(authenticationKey: Uint8Array, options?: Waiting): Promise<Buffer>;
   /** HMAC-SHA256, 32 bytes. ERR_TPM_KEY_REJECTED. */
-  sign(wrappedKey: Uint8Array, data: Uint8Array): Promise<Buffer>;
+  sign(wrappedKey: Uint8Array, data: Uint8Array, options?: Waiting): Promise<Buffer>;
   signWithHandle(handle: number, data: Uint8Array): Promise<Buffer>;
   occupant(handle: number): Promise<Occupant | undefined>;
   /** Passes when `persist` would: the handle is free, or holds a key of ours. ERR_TPM_HANDLE_OCCUPIED. */
@@ -61,7 +56,7 @@ export interface Tpm {
   close(): Promise<void>;
 }
 
-/** Throws ERR_TPM_LIBRARY, ERR_TPM_UNAVAILABLE, ERR_TPM_PERMISSION, ERR_TPM_BUSY. */
+/** Throws ERR_TPM_LIBRARY, ERR_TPM_UNAVAILABLE, ERR_TPM_PERMISSION, ERR_TPM_BUSY, ERR_TPM_TIMEOUT. */
 export async function openTpm(options: TpmOptions): Promise<Tpm> {
   const connection = await connect(options);
   const { exclusively } = connection;
@@ -77,10 +72,11 @@ export async function openTpm(options: TpmOptions): Promise<Tpm> {
     endorsementKey: () => exclusively(() => findOrCreate(connection, rootKeys.endorsement, options)),
     storageRootKey: () => exclusively(() => findOrCreate(connection, rootKeys.storage, options)),
     endorsementCertificate: () => exclusively(() => readCertificate(connection)),
-    activate: (authenticationKey) => exclusively(() => activate(connection, authenticationKey)),
-    sign: (wrappedKey, data) => {
+    activate: (authenticationKey, waiting) =>
+      exclusively(() => activate(connection, authenticationKey), waiting),
+    sign: (wrappedKey, data, waiting) => {
       const attempt = { attempted: "cannot sign with the wrapped key", usesKey: true };
-      return exclusively(() => hmac(connection, "sign", sized(wrappedKey), data, attempt));
+      return exclusively(() => hmac(connection, "sign", sized(wrappedKey), data, attempt), waiting);
     },
     signWithHandle: (handle, data) => {
       const attempt = { attempted: `cannot sign with the key at ${hex(handle)}` };

@@ -1,47 +1,43 @@
 import { randomBytes } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { nameOfPublic } from "../../src/tpm/public-area.ts";
-import { type BusTap, responseOf, tapBus } from "../support/bus-tap.ts";
 import { type Swtpm, startSwtpm } from "../support/swtpm.ts";
 import { thrownBy } from "../support/thrown.ts";
 import { authenticationKeyFor, hmacSha256, leftInTpm, withTpm, wrappedIn } from "../support/tpm.ts";
+import { commandCode, startTpmProxy, type TpmProxy } from "../support/tpm-proxy.ts";
 
-// TPM_CC
-const command = {
-  import: 0x156,
-  hmac: 0x155,
-  load: 0x157,
-  readPublic: 0x173,
-  startAuthSession: 0x176,
-} as const;
 const rcRetry = 0x922;
 
 let swtpm: Swtpm;
-let tap: BusTap;
+let proxy: TpmProxy;
 beforeEach(async () => {
   swtpm = await startSwtpm();
   await withTpm({ tcti: swtpm.tcti }, async (tpm) => [
     await tpm.storageRootKey(),
     await tpm.endorsementKey(),
   ]);
-  tap = await tapBus(swtpm);
+  proxy = await startTpmProxy(swtpm);
 });
 afterEach(async () => {
-  await tap[Symbol.asyncDispose]();
+  await proxy[Symbol.asyncDispose]();
   await swtpm.stop();
 });
+
+/** How often the program sent a command. */
+const sent = (code: number): number =>
+  proxy.commands.filter((command) => command.readUInt32BE(6) === code).length;
 
 describe("somebody who listens on the bus", () => {
   it("sees neither the wrapping key, nor the HMAC key, nor what is signed, nor the signature", async () => {
     const [key, wrappingKey] = [randomBytes(32), randomBytes(16)];
     const [short, long] = [Buffer.from("short and secret"), randomBytes(5500)];
-    const { blob, signatures } = await withTpm({ tcti: tap.tcti }, async (tpm) => {
+    const { blob, signatures } = await withTpm({ tcti: proxy.tcti }, async (tpm) => {
       const blob = await authenticationKeyFor(tpm, key, wrappingKey);
       const wrapped = await tpm.activate(blob);
       return { blob, signatures: [await tpm.sign(wrapped, short), await tpm.sign(wrapped, long)] };
     });
 
-    const seen = Buffer.concat([...tap.commands, ...tap.responses]);
+    const seen = Buffer.concat([...proxy.commands, ...proxy.responses]);
     const secrets = [key, wrappingKey, short, long.subarray(0, 1024), long.subarray(-16), ...signatures];
     for (const secret of secrets) expect(seen.includes(secret)).toBe(false);
     expect(seen.includes(blob.subarray(314, 456))).toBe(true); // negative control: the duplicate travels as it came
@@ -50,9 +46,9 @@ describe("somebody who listens on the bus", () => {
 
 describe("somebody who changes answers on the bus", () => {
   it("cannot change a signature unnoticed", async () => {
-    await withTpm({ tcti: tap.tcti }, async (tpm) => {
+    await withTpm({ tcti: proxy.tcti }, async (tpm) => {
       const wrapped = await wrappedIn(tpm, randomBytes(32));
-      tap.onResponse = (response, code) => (code === command.hmac ? flipped(response, 20) : response);
+      proxy.inject({ command: commandCode.hmac, trouble: { garble: (response) => flipped(response, 20) } });
       const error = await thrownBy(() => tpm.sign(wrapped, Buffer.from("data")));
       expect(error.code).toBe("ERR_TPM_COMMAND");
       expect(error.details.rc).toBe(0x7001b);
@@ -60,34 +56,40 @@ describe("somebody who changes answers on the bus", () => {
   });
 
   it("cannot show one storage root key and use another", async () => {
-    let reads = 0;
-    tap.onResponse = (response, code) =>
-      code === command.readPublic && ++reads === 2 ? forgedPublic(response) : response;
-    const error = await withTpm({ tcti: tap.tcti }, (tpm) => thrownBy(() => tpm.storageRootKey()));
+    proxy.inject({ command: commandCode.readPublic, from: 2, to: 2, trouble: { garble: forgedPublic } });
+    const error = await withTpm({ tcti: proxy.tcti }, (tpm) => thrownBy(() => tpm.storageRootKey()));
     expect(error.code).toBe("ERR_TPM_COMMAND");
     expect(error.details.rc).toBe(0x4d0003);
   });
 });
 
 describe("a TPM that is in trouble", () => {
-  it("and asks to retry is asked again", async () => {
-    let refusals = 3;
-    tap.onCommand = (_command, code) =>
-      code === command.load && refusals-- > 0 ? responseOf(rcRetry) : undefined;
+  it.each([
+    ["RETRY", 0x922],
+    ["TESTING", 0x90a],
+    ["YIELDED", 0x908],
+    ["NV_RATE", 0x920],
+    ["NV_UNAVAILABLE", 0x923],
+  ])("and says TPM_RC_%s is asked again, with pauses", async (_name, rc) => {
+    proxy.inject({ command: commandCode.load, to: 8, trouble: { answer: rc } });
     const [key, data] = [randomBytes(32), Buffer.from("data")];
-    const signature = await withTpm({ tcti: tap.tcti }, async (tpm) =>
+    const signature = await withTpm({ tcti: proxy.tcti }, async (tpm) =>
       tpm.sign(await wrappedIn(tpm, key), data),
     );
     expect(signature).toEqual(hmacSha256(key, data));
-    expect(refusals).toBeLessThan(0);
+    expect(sent(commandCode.load)).toBe(9);
   });
 
-  it("and asks to retry for ever is reported as busy", async () => {
-    await withTpm({ tcti: tap.tcti }, async (tpm) => {
+  it("and asks to retry for ever is reported as busy, after the time that it may take and not many questions", async () => {
+    await withTpm({ tcti: proxy.tcti, timeoutMs: 1_000 }, async (tpm) => {
       const wrapped = await wrappedIn(tpm, randomBytes(32));
-      tap.onCommand = (_command, code) => (code === command.load ? responseOf(rcRetry) : undefined);
+      proxy.inject({ command: commandCode.load, trouble: { answer: rcRetry } });
+      const startedAt = performance.now();
       expect((await thrownBy(() => tpm.sign(wrapped, Buffer.from("data")))).code).toBe("ERR_TPM_BUSY");
-      tap.onCommand = () => undefined;
+      expect(performance.now() - startedAt).toBeGreaterThan(900);
+      expect(performance.now() - startedAt).toBeLessThan(3_000);
+      expect(sent(commandCode.load)).toBeLessThan(20);
+      proxy.heal();
       expect((await tpm.sign(wrapped, Buffer.from("data"))).length).toBe(32);
     });
     expect(await leftInTpm(swtpm)).toBe("");
@@ -99,28 +101,27 @@ describe("a TPM that is in trouble", () => {
     ["0x98e", "ERR_TPM_AUTHORIZATION"],
     ["0x101", "ERR_TPM_KEY_REJECTED"],
     ["0x1df", "ERR_TPM_KEY_REJECTED"],
-    ["0x922", "ERR_TPM_BUSY"],
     ["0x18b", "ERR_TPM_COMMAND"],
   ])("and answers an import with %s is reported as %s, and works again afterwards", async (rcText, code) => {
-    await withTpm({ tcti: tap.tcti }, async (tpm) => {
+    await withTpm({ tcti: proxy.tcti }, async (tpm) => {
       const rc = Number(rcText);
       const blob = await authenticationKeyFor(tpm, randomBytes(32));
-      let asked = 0;
-      tap.onCommand = (_command, cc) => (cc === command.import && ++asked ? responseOf(rc) : undefined);
+      proxy.inject({ command: commandCode.import, trouble: { answer: rc } });
       const error = await thrownBy(() => tpm.activate(blob));
       expect(error.code).toBe(code);
       expect(error.details.rc).toBe(rc);
-      if (code === "ERR_TPM_AUTHORIZATION" || code === "ERR_TPM_LOCKOUT") expect(asked).toBe(1);
-      tap.onCommand = () => undefined;
+      if (code === "ERR_TPM_AUTHORIZATION" || code === "ERR_TPM_LOCKOUT")
+        expect(sent(commandCode.import)).toBe(1);
+      proxy.heal();
       expect((await tpm.activate(blob)).length).toBeGreaterThan(0);
     });
     expect(await leftInTpm(swtpm)).toBe("");
   });
 
   it("and fails at everything is not blamed on the key", async () => {
-    await withTpm({ tcti: tap.tcti }, async (tpm) => {
+    await withTpm({ tcti: proxy.tcti }, async (tpm) => {
       const blob = await authenticationKeyFor(tpm, randomBytes(32));
-      tap.onCommand = () => responseOf(0x101);
+      proxy.inject({ trouble: { answer: 0x101 } });
       expect((await thrownBy(() => tpm.activate(blob))).code).toBe("ERR_TPM_COMMAND");
     });
   });
@@ -142,10 +143,9 @@ describe("a connection that breaks", () => {
   it.each([0, 1, 2, 3, 4, 5, 6])(
     "after %i more commands ends the call with ERR_TPM_UNAVAILABLE, and the next call too",
     async (more) => {
-      await withTpm({ tcti: tap.tcti }, async (tpm) => {
+      await withTpm({ tcti: proxy.tcti }, async (tpm) => {
         const blob = await authenticationKeyFor(tpm, randomBytes(32));
-        let left = more;
-        tap.onCommand = () => (left-- > 0 ? undefined : "hang up");
+        proxy.inject({ from: more + 1, trouble: "hang up" });
         const error = await thrownBy(async () => tpm.sign(await tpm.activate(blob), Buffer.from("data")));
         expect(error.code).toBe("ERR_TPM_UNAVAILABLE");
         expect((await thrownBy(() => tpm.describe())).code).toBe("ERR_TPM_UNAVAILABLE");
@@ -171,16 +171,16 @@ describe("a connection that breaks", () => {
 
   it("leaves sessions and objects behind that do not keep the next ones from working", async () => {
     const [key, data] = [randomBytes(32), Buffer.from("data")];
-    const wrapped = await withTpm({ tcti: tap.tcti }, (tpm) => wrappedIn(tpm, key));
+    const wrapped = await withTpm({ tcti: proxy.tcti }, (tpm) => wrappedIn(tpm, key));
     for (let round = 0; round < 4; round++) {
-      await withTpm({ tcti: tap.tcti }, async (tpm) => {
-        tap.onCommand = (_command, code) => (code === command.hmac ? "hang up" : undefined);
+      await withTpm({ tcti: proxy.tcti }, async (tpm) => {
+        proxy.inject({ command: commandCode.hmac, trouble: "hang up" });
         await thrownBy(() => tpm.sign(wrapped, data));
       });
     }
-    tap.onCommand = () => undefined;
+    proxy.heal();
     expect(await leftInTpm(swtpm)).not.toBe("");
-    expect(await withTpm({ tcti: tap.tcti }, (tpm) => tpm.sign(wrapped, data))).toEqual(
+    expect(await withTpm({ tcti: proxy.tcti }, (tpm) => tpm.sign(wrapped, data))).toEqual(
       hmacSha256(key, data),
     );
     expect(await withTpm({ tcti: swtpm.tcti }, (tpm) => tpm.sign(wrapped, data))).toEqual(

@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Log, silentLog } from "../../src/system/log.ts";
 import { wrappedKeyName } from "../../src/tpm/public-area.ts";
-import { responseOf, tapBus } from "../support/bus-tap.ts";
 import { type Swtpm, startSwtpm } from "../support/swtpm.ts";
 import { thrownBy } from "../support/thrown.ts";
 import { hmacSha256, leftInTpm, withTpm, wrappedIn } from "../support/tpm.ts";
+import { commandCode, startTpmProxy } from "../support/tpm-proxy.ts";
 
 const handle = 0x8100_0100;
 const nothing = { ours: [] };
@@ -88,34 +88,30 @@ describe("a power cut while a key replaces another", () => {
     "%s any command is mended by asking again",
     { timeout: 60_000 },
     async (when) => {
-      await using tap = await tapBus(swtpm);
-      const intact = { onCommand: tap.onCommand, onResponse: tap.onResponse };
+      await using proxy = await startTpmProxy(swtpm);
+      const trouble = when === "before" ? "hang up" : "lose the response";
       let cuts = 0;
       for (let survived = false; !survived; cuts++) {
-        Object.assign(tap, intact);
         const [oldKey, nextKey] = [randomBytes(32), randomBytes(32)];
-        const { old, next } = await withTpm({ tcti: tap.tcti }, async (tpm) => {
+        const { old, next } = await withTpm({ tcti: proxy.tcti }, async (tpm) => {
           const keys = { old: await wrappedIn(tpm, oldKey), next: await wrappedIn(tpm, nextKey) };
           await tpm.persist(keys.old, handle, nothing);
           return keys;
         });
 
-        let left = cuts;
-        const isCut = (): boolean => left-- <= 0;
-        if (when === "before") tap.onCommand = () => (isCut() ? "hang up" : undefined);
-        else tap.onResponse = (response) => (isCut() ? "hang up" : response);
-        survived = await withTpm({ tcti: tap.tcti }, (tpm) =>
+        proxy.inject({ from: cuts + 1, trouble });
+        survived = await withTpm({ tcti: proxy.tcti }, (tpm) =>
           tpm.persist(next, handle, { ours: [old] }),
         ).then(
           () => true,
           () => false,
         );
 
-        Object.assign(tap, intact);
+        proxy.heal();
         await swtpm.kill();
         await swtpm.restart();
         // The state that knew the old key is lost too: the marker must do.
-        await withTpm({ tcti: tap.tcti }, (tpm) => tpm.persist(next, handle, nothing));
+        await withTpm({ tcti: proxy.tcti }, (tpm) => tpm.persist(next, handle, nothing));
         expect(await signs(nextKey)).toBe(true);
       }
       expect(cuts).toBeGreaterThan(10);
@@ -186,10 +182,10 @@ describe("a marker that cannot be written", () => {
   const events: string[] = [];
   const log: Log = { ...silentLog, warn: (event) => void events.push(event) };
   it("because the TPM is full does not keep the key from being persistent", async () => {
-    await using tap = await tapBus(swtpm);
-    const [rcNvSpace, nvDefineSpace] = [0x14b, 0x12a];
-    tap.onCommand = (_command, code) => (code === nvDefineSpace ? responseOf(rcNvSpace) : undefined);
-    await withTpm({ tcti: tap.tcti, log }, async (tpm) => {
+    await using proxy = await startTpmProxy(swtpm);
+    const rcNvSpace = 0x14b;
+    proxy.inject({ command: commandCode.nvDefineSpace, trouble: { answer: rcNvSpace } });
+    await withTpm({ tcti: proxy.tcti, log }, async (tpm) => {
       await tpm.persist(await wrappedIn(tpm, randomBytes(32)), handle, nothing);
       expect(await tpm.occupant(handle)).toMatchObject({ isMarkedOurs: false, isHmacKey: true });
     });
