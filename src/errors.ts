@@ -67,7 +67,7 @@ export const errorTable = {
   ERR_TPM_LIBRARY: row(
     "never",
     69,
-    "install libtss2-esys-3.0.2-0 and libtss2-tctildr0, then `npm run build`",
+    "install libtss2-esys-3.0.2-0, libtss2-tctildr0 and libtss2-rc0, then `npm run build`",
   ),
   ERR_TPM_TIMEOUT: row(
     "later",

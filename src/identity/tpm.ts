@@ -1,10 +1,9 @@
 // The TPM as an identity: its endorsement key says who this device is, its storage root key where keys for it go.
 
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
 import type { Log } from "../system/log.ts";
 import { Secret } from "../system/secret.ts";
-import { deviceNode } from "../tpm/device-node.ts";
+import { deviceNode, nodeIsThere } from "../tpm/device-node.ts";
 import { openTpm, type Tpm } from "../tpm/tpm.ts";
 import { readSecretFile } from "./files.ts";
 
@@ -34,7 +33,7 @@ export interface TpmIdentity {
 /** Whether a TPM can be expected behind a TCTI: the device node exists, or something other than a node is named. */
 export function tpmIsThere(tcti: string): boolean {
   const path = deviceNode(tcti);
-  return path === undefined || existsSync(path);
+  return path === undefined || nodeIsThere(path);
 }
 
 /**

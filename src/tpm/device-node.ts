@@ -1,6 +1,6 @@
 // Why a TPM could not be opened, when it is a device node: the library only says "I/O error"; the kernel knows.
 
-import { constants, type Stats } from "node:fs";
+import { constants, type Stats, statSync } from "node:fs";
 import { open, stat } from "node:fs/promises";
 import { MooringError, systemCode } from "../errors.ts";
 import { groupName, userName } from "../system/accounts.ts";
@@ -9,6 +9,16 @@ import { groupName, userName } from "../system/accounts.ts";
 export function deviceNode(tcti: string): string | undefined {
   if (tcti === "device") return "/dev/tpmrm0";
   return tcti.startsWith("device:") ? tcti.slice("device:".length) : undefined;
+}
+
+/** By stat(2): access(2), and so `existsSync`, fails with EPERM below a unit's DevicePolicy=, for a node that is there. */
+export function nodeIsThere(path: string): boolean {
+  try {
+    statSync(path);
+    return true;
+  } catch (error) {
+    return systemCode(error) !== "ENOENT";
+  }
 }
 
 /** The error to throw instead of `general`, after asking the kernel for its reason. */
@@ -27,11 +37,12 @@ export async function openFailure(tcti: string, general: MooringError): Promise<
     case "ENODEV":
       return new MooringError("ERR_TPM_UNAVAILABLE", `there is no TPM at ${path}`, {
         ...details,
-        hint: "enable the TPM (fTPM, PTT) in the firmware's setup, and see `dmesg | grep -i tpm`",
+        hint: "enable the TPM (fTPM, PTT) in the firmware's setup, and see `dmesg | grep -i tpm`; a unit with PrivateDevices=yes sees none; without a TPM, configure another [identity]",
       });
     case "EACCES":
-    case "EPERM":
       return permissionError(path, await stat(path), processUser(), details);
+    case "EPERM":
+      return policyError(path, processUser(), details);
     case "EBUSY":
       return new MooringError("ERR_TPM_BUSY", `another program holds ${path}, which serves one at a time`, {
         ...details,
@@ -52,6 +63,17 @@ async function reasonNotToOpen(path: string): Promise<string | undefined> {
 }
 
 const processUser = (): string => userName(process.geteuid?.() ?? 0);
+
+/** The kernel's device controller forbids what owner and mode of the node permit. */
+export const policyError = (
+  path: string,
+  user: string,
+  details: { cause?: unknown; path?: string; rc?: number } = {},
+): MooringError =>
+  new MooringError("ERR_TPM_PERMISSION", `a device policy keeps ${user} from ${path}`, {
+    ...details,
+    hint: `for a service, set DeviceAllow=${path} rw in its unit; for a container, pass the device in`,
+  });
 
 /** Says who may open the node, and the one command that lets `user` do so. */
 export function permissionError(

@@ -4,7 +4,13 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { MooringError } from "../../src/errors.ts";
 import { tpmIsThere } from "../../src/identity/tpm.ts";
-import { deviceNode, openFailure, permissionError } from "../../src/tpm/device-node.ts";
+import {
+  deviceNode,
+  nodeIsThere,
+  openFailure,
+  permissionError,
+  policyError,
+} from "../../src/tpm/device-node.ts";
 
 const general = new MooringError("ERR_TPM_UNAVAILABLE", "cannot open the TPM", { rc: 0xa000a });
 
@@ -23,6 +29,13 @@ describe("the device node of a TCTI", () => {
     expect(tpmIsThere("device:/dev/null")).toBe(true);
     expect(tpmIsThere("device:/nowhere/tpmrm0")).toBe(false);
     expect(tpmIsThere("swtpm:path=/nowhere")).toBe(true);
+  });
+});
+
+describe("a node", () => {
+  it("is there whether or not it may be opened, and not there when its directory does not have it", () => {
+    expect(nodeIsThere("/dev/null")).toBe(true);
+    expect(nodeIsThere("/dev/no-such-node")).toBe(false);
   });
 });
 
@@ -65,6 +78,13 @@ async function asNobody<T>(act: () => Promise<T>): Promise<T> {
 }
 
 describe("an error of permission", () => {
+  it("sends the user of a forbidden device to the unit's policy, not into a group", () => {
+    const error = policyError("/dev/tpmrm0", "root");
+    expect(error.code).toBe("ERR_TPM_PERMISSION");
+    expect(error.message).toBe("a device policy keeps root from /dev/tpmrm0");
+    expect(error.hint).toContain("DeviceAllow=/dev/tpmrm0 rw");
+  });
+
   it("names the node, its owner, group and mode, the user, and the command that helps", () => {
     const error = permissionError("/dev/tpmrm0", { uid: 0, gid: 1, mode: 0o20660 }, "gateway");
     expect(error.code).toBe("ERR_TPM_PERMISSION");
