@@ -4,7 +4,6 @@
 import type { Assignment } from "../assignment/assignment.ts";
 import type { Config } from "../config/schema.ts";
 import { factsUsedIn } from "../config/templates.ts";
-import { MooringError } from "../errors.ts";
 import type { SymmetricKeyIdentity } from "../identity/symmetric-key.ts";
 import type { TpmIdentity } from "../identity/tpm.ts";
 import type { X509Identity } from "../identity/x509.ts";
@@ -25,11 +24,8 @@ async function identitySource({ identity }: Config): Promise<Source> {
   if (identity.source !== "auto") return identity.source;
   const { tpmIsThere } = await import("../identity/tpm.ts");
   if (tpmIsThere(identity.tpm.tcti)) return "tpm";
-  if (identity.x509) return "x509";
-  throw new MooringError(
-    "ERR_IDENTITY_NOT_FOUND",
-    `found neither a TPM at ${identity.tpm.tcti} nor an [identity.x509] in the configuration`,
-  );
+  // Where nothing else is configured, the TPM is merely not there yet: at boot its driver may come later than we do.
+  return identity.x509 ? "x509" : "tpm";
 }
 
 /**

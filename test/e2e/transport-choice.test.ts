@@ -127,14 +127,14 @@ describe("auto", () => {
 });
 
 describe('source = "auto"', () => {
-  it("takes the certificate where there is no TPM, and says so when there is neither", async () => {
+  it("takes the certificate where there is no TPM, and waits for the TPM when there is neither", async () => {
     const missing = `[identity]\nsource = "auto"\n[identity.tpm]\ntcti = "device:/dev/no-such-tpm"\n`;
     const x509 = identity.slice(identity.indexOf("[identity.x509]"));
     gateway.configure(service, { identity: missing + x509 });
     expect(await succeed(gateway.run("provision"))).toMatchObject({ attestation: "x509" });
     gateway.configure(service, { identity: missing });
-    const error = await refuse(gateway.run("provision"), "ERR_IDENTITY_NOT_FOUND");
-    expect(error["message"]).toContain("/dev/no-such-tpm");
+    const error = await refuse(gateway.run("reprovision"), "ERR_TPM_UNAVAILABLE");
+    expect(error).toMatchObject({ retry: "later", path: "/dev/no-such-tpm" });
   });
 
   it("takes the TPM where there is one, certificate or not", async () => {
