@@ -79,16 +79,6 @@ export const errorTable = {
     77,
     "if it is meant to be another TPM, or was cleared on purpose: compare `mooring identity show` with the enrollment, then run `mooring reprovision`",
   ),
-  ERR_TPM_TIMEOUT: row(
-    "later",
-    75,
-    "the TPM hangs: see `dmesg | grep -i tpm`, and switch the machine off and on; for a slow one raise [identity.tpm] timeout",
-  ),
-  ERR_TPM_CHANGED: row(
-    "never",
-    77,
-    "if it is meant to be another TPM, or was cleared on purpose: compare `mooring identity show` with the enrollment, then run `mooring reprovision`",
-  ),
   ERR_TPM_AUTHORIZATION: row(
     "never",
     77,

@@ -9,7 +9,6 @@ import { type Swtpm, startSwtpm } from "../support/swtpm.ts";
 import { thrownBy } from "../support/thrown.ts";
 import { leftInTpm, withTpm } from "../support/tpm.ts";
 import { commandCode, startTpmProxy } from "../support/tpm-proxy.ts";
-import { commandCode, startTpmProxy } from "../support/tpm-proxy.ts";
 
 const ekAttributes = "fixedtpm|fixedparent|sensitivedataorigin|adminwithpolicy|restricted|decrypt";
 const srkAttributes = "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt";
