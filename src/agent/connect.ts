@@ -107,7 +107,7 @@ async function registerOver(
       ...tools,
       idScope,
       registrationId,
-      credential: credentialOf(identity),
+      credential: credentialOf(identity, tools),
       ...(payload !== undefined && { payload }),
       transport,
       random: Math.random,

@@ -74,14 +74,17 @@ async function ownFacts({ identity }: Config, source: Source, saved?: Assignment
 }
 
 /** Opens the identity: reads and checks certificate and key, or talks to the TPM. The TPM is left open; close it. */
-export async function openIdentity(config: Config, tools: { clock: Clock; log: Log }): Promise<Identity> {
+export async function openIdentity(
+  config: Config,
+  tools: { clock: Clock; log: Log; signal: AbortSignal },
+): Promise<Identity> {
   const { registrationId: template, tpm, x509, symmetricKey } = config.identity;
   const source = await identitySource(config);
   if (source === "tpm") {
     const { openTpmIdentity } = await import("../identity/tpm.ts");
     const nameFor = (sha256: string): Promise<string> | undefined =>
       template === undefined ? undefined : registrationIdFrom(template, { "ek-sha256": sha256 });
-    return openTpmIdentity({ ...tpm, nameFor, log: tools.log });
+    return openTpmIdentity({ ...tpm, ...tools, nameFor });
   }
   const registrationId = template && (await registrationIdFrom(template, await ownFacts(config, source)));
   if (source === "x509") {
@@ -103,7 +106,10 @@ export function factsOf(identity: Identity): OwnFacts {
 }
 
 /** The same whatever it is called: before a registration id can be made of it. Opens a TPM, and closes it. */
-export async function readOwnFacts(config: Config, tools: { log: Log }): Promise<OwnFacts> {
+export async function readOwnFacts(
+  config: Config,
+  tools: { log: Log; signal: AbortSignal },
+): Promise<OwnFacts> {
   const source = await identitySource(config);
   if (source === "symmetric-key") return {};
   if (source === "x509")
@@ -114,8 +120,8 @@ export async function readOwnFacts(config: Config, tools: { log: Log }): Promise
   return factsOf(identity);
 }
 
-/** How this identity proves itself to DPS. */
-export function credentialOf(identity: Identity): Credential {
+/** How this identity proves itself to DPS, until the signal aborts. */
+export function credentialOf(identity: Identity, { signal }: { signal: AbortSignal }): Credential {
   switch (identity.source) {
     case "x509":
       return { attestation: "x509" };
@@ -128,8 +134,8 @@ export function credentialOf(identity: Identity): Credential {
         endorsementKey,
         storageRootKey,
         activate: async (authenticationKey) => {
-          const wrapped = await tpm.activate(authenticationKey);
-          return { wrapped, sign: (data) => tpm.sign(wrapped, data) };
+          const wrapped = await tpm.activate(authenticationKey, { signal });
+          return { wrapped, sign: (data) => tpm.sign(wrapped, data, { signal }) };
         },
       };
     }

@@ -48,6 +48,8 @@ hub_key_handle = 0x81000100
 template = "zeros"                     # zeros | empty
 #owner_auth_file = "credential:tpm-owner"
 #endorsement_auth_file = "credential:tpm-endorsement"
+# How long the TPM may take over one command. Making a key may take six times as long.
+timeout = "30s"
 
 #[identity.x509]
 #certificate = "/etc/mooring/identity/cert.pem"  # leaf and its chain, in any order

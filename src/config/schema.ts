@@ -50,6 +50,8 @@ export interface Config {
       readonly template: "zeros" | "empty";
       readonly ownerAuthFile?: string;
       readonly endorsementAuthFile?: string;
+      /** For one command; making a key may take six times as long. */
+      readonly timeoutMs: number;
     };
     readonly x509?: {
       readonly certificate?: string;
@@ -98,19 +100,22 @@ const provisioningTable = pipe(
   transform(({ deadline, ...rest }) => ({ ...rest, deadlineMs: deadline })),
 );
 
+const tpmTable = pipe(
+  table({
+    tcti: optional(tcti, "device:/dev/tpmrm0"),
+    hub_key_handle: optional(persistentHandle, 0x8100_0100),
+    template: optional(oneOf(["zeros", "empty"]), "zeros"),
+    owner_auth_file: exactOptional(path),
+    endorsement_auth_file: exactOptional(path),
+    timeout: optional(duration, "30s"),
+  }),
+  transform(({ timeout, ...rest }) => ({ ...rest, timeoutMs: timeout })),
+);
+
 const identityTable = table({
   source: optional(oneOf(["auto", "tpm", "x509", "symmetric-key"]), "auto"),
   registration_id: exactOptional(registrationId),
-  tpm: optional(
-    table({
-      tcti: optional(tcti, "device:/dev/tpmrm0"),
-      hub_key_handle: optional(persistentHandle, 0x8100_0100),
-      template: optional(oneOf(["zeros", "empty"]), "zeros"),
-      owner_auth_file: exactOptional(path),
-      endorsement_auth_file: exactOptional(path),
-    }),
-    {},
-  ),
+  tpm: optional(tpmTable, {}),
   x509: exactOptional(
     table({
       certificate: exactOptional(path),

@@ -14,6 +14,8 @@ export interface TpmSettings {
   /** Files with the authorization values of the hierarchies; one trailing line end is not part of them. */
   readonly ownerAuthFile?: string;
   readonly endorsementAuthFile?: string;
+  /** How long the TPM may take over one command. */
+  readonly timeoutMs?: number;
 }
 
 export interface TpmIdentity {
@@ -45,9 +47,11 @@ export async function openTpmIdentity(
     /** Gives the registration id, when it is not to be derived from the endorsement key. */
     readonly nameFor?: (endorsementKeySha256: string) => Promise<string> | undefined;
     readonly log: Log;
+    /** Ends whatever the TPM is at, as long as the identity is open. */
+    readonly signal?: AbortSignal | undefined;
   },
 ): Promise<TpmIdentity> {
-  const { tcti, log } = options;
+  const { tcti, log, timeoutMs, signal } = options;
   const ownerAuth = readAuth(options.ownerAuthFile, "the owner authorization", log);
   const endorsementAuth = readAuth(options.endorsementAuthFile, "the endorsement authorization", log);
   const tpm = await openTpm({
@@ -55,7 +59,9 @@ export async function openTpmIdentity(
     ownerAuth,
     endorsementAuth,
     uniqueForm: options.template ?? "zeros",
+    timeoutMs,
     log,
+    signal,
   });
   try {
     // The storage root key first: when both are missing, the session that creates the second is salted to it.

@@ -43,7 +43,7 @@ describe("loadConfig", () => {
       },
       identity: {
         source: "auto",
-        tpm: { tcti: "device:/dev/tpmrm0", hubKeyHandle: 0x81000100, template: "zeros" },
+        tpm: { tcti: "device:/dev/tpmrm0", hubKeyHandle: 0x81000100, template: "zeros", timeoutMs: 30_000 },
       },
       state: { directory: "/var/lib/mooring" },
       outputs: [{ path: "/var/lib/mooring/hub.env", format: "env", mode: 0o640 }],
@@ -64,7 +64,7 @@ describe("loadConfig", () => {
       [identity]
       source = "x509"
       registration_id = "gw-0001"
-      tpm = { tcti = "swtpm:path=/s", hub_key_handle = 0x81000200, template = "empty", owner_auth_file = "/o", endorsement_auth_file = "/e" }
+      tpm = { tcti = "swtpm:path=/s", hub_key_handle = 0x81000200, template = "empty", owner_auth_file = "/o", endorsement_auth_file = "/e", timeout = "2min" }
       x509 = { certificate = "/c.pem", private_key = "/k.pem", password_file = "/p" }
       symmetric_key = { group_key_file = "/g" }
       [state]
@@ -96,6 +96,7 @@ describe("loadConfig", () => {
           tcti: "swtpm:path=/s",
           hubKeyHandle: 0x81000200,
           template: "empty",
+          timeoutMs: 120_000,
           ownerAuthFile: "/o",
           endorsementAuthFile: "/e",
         },
