@@ -48,6 +48,7 @@ const files = {
   main: "src/main.ts",
   program: "src/cli/program.ts",
   errors: "src/errors.ts",
+  facts: "src/system/facts.ts",
   journal: "src/cli/journal.ts",
   mqtt: "src/registration/mqtt.ts",
   pkcs12: "src/identity/pkcs12.ts",

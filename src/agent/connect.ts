@@ -1,7 +1,7 @@
 // From configuration and identity to a finished registration: chooses the transport, opens it, falls back to the
 // next where a line cannot be had.
 
-import { readFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
 import type { Config } from "../config/schema.ts";
 import { MooringError } from "../errors.ts";
 import { type Assigned, register } from "../registration/handshake.ts";
@@ -41,8 +41,8 @@ export async function registerWithService(
   });
   tools.log.debug("transport.chosen", { transport: order[0], because });
   const line = {
-    ca: provisioning.caFile === undefined ? undefined : await readCaFile(provisioning.caFile),
-    payload: await payloadOf(config, identity),
+    ca: provisioning.caFile === undefined ? undefined : readCaFile(provisioning.caFile),
+    payload: payloadOf(config, identity),
     proxy,
   };
   return withDeadline(provisioning.deadlineMs, tools, async (deadline) => {
@@ -133,7 +133,7 @@ async function proxyFor({ provisioning }: Config): Promise<string | undefined> {
   }
   if (proxyCredentialsFile === undefined) return proxy;
   const url = new URL(proxy);
-  const [user = "", ...password] = (await readNamed(proxyCredentialsFile, "proxy_credentials_file"))
+  const [user = "", ...password] = readNamed(proxyCredentialsFile, "proxy_credentials_file")
     .trim()
     .split(":");
   url.username = encodeURIComponent(user);
@@ -143,10 +143,10 @@ async function proxyFor({ provisioning }: Config): Promise<string | undefined> {
 
 const proxyVariables = ["https_proxy", "all_proxy"];
 
-async function payloadOf({ provisioning }: Config, identity: Identity): Promise<unknown> {
+function payloadOf({ provisioning }: Config, identity: Identity): unknown {
   if (provisioning.payloadFile === undefined)
     return expand(provisioning.payload, "[provisioning.payload]", factsOf(identity));
-  const text = await readNamed(provisioning.payloadFile, "payload_file");
+  const text = readNamed(provisioning.payloadFile, "payload_file");
   try {
     return JSON.parse(text);
   } catch (cause) {
@@ -158,15 +158,16 @@ async function payloadOf({ provisioning }: Config, identity: Identity): Promise<
   }
 }
 
-async function readCaFile(path: string): Promise<string> {
-  const pem = await readNamed(path, "ca_file");
+function readCaFile(path: string): string {
+  const pem = readNamed(path, "ca_file");
   if (pem.includes("-----BEGIN CERTIFICATE-----")) return pem;
   throw new MooringError("ERR_CONFIG_INVALID", `[provisioning] ca_file ${path} holds no PEM certificate`);
 }
 
-async function readNamed(path: string, key: string): Promise<string> {
+/** At once: the files are small, and `node:fs/promises` takes longer to load than they to read. */
+function readNamed(path: string, key: string): string {
   try {
-    return await readFile(path, "utf8");
+    return readFileSync(path, "utf8");
   } catch (cause) {
     throw new MooringError("ERR_CONFIG_INVALID", `cannot read [provisioning] ${key} ${path}`, {
       cause,
