@@ -11,6 +11,14 @@ case $PWD in
   *[[:space:]]*) say "node-gyp cannot build below a path with spaces ($PWD); clone into another directory"; exit 78 ;;
 esac
 
+for directory in node_modules dist native/build; do
+  if [ -e "$directory" ] && [ ! -w "$directory" ]; then
+    say "$directory is not yours, probably since a run with sudo; take it back, then repeat your command:"
+    printf '  %s\n' "sudo chown -R $(id -un): '$PWD'" >&2
+    exit 77
+  fi
+done
+
 # package | the command or file (absolute, may be a glob) that proves it is there | why
 needs='
 g++|g++|compiles the TPM library and its binding
