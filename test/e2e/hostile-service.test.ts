@@ -158,6 +158,19 @@ describe("a gateway with a certificate", () => {
     expect(run.stderr).toContain("ERR_CONNECTION_LOST; trying again in");
   });
 
+  it("asks again after the time that a busy service names", async () => {
+    const askedAt: number[] = [];
+    service.answer = (response) => {
+      askedAt.push(performance.now());
+      if (askedAt.length > 1) answerJson(response, 200, assigned({}));
+      else response.writeHead(429, { "retry-after": "3" }).end('{"errorCode":429001}');
+    };
+    configure(x509Identity(gateway.file("gw.pem"), gateway.file("gw.key")), "30s");
+    const run = await gateway.run("provision");
+    expect(run.code, run.stderr).toBe(0);
+    expect(Number(askedAt[1]) - Number(askedAt[0])).toBeGreaterThanOrEqual(3000);
+  });
+
   it("keeps and serves its assignment when a later answer is a lie", async () => {
     service.answer = json(assigned({}));
     const first = await succeed(gateway.run("provision"));

@@ -1,7 +1,8 @@
 // `transport = "auto"` in networks as they are: MQTT where it is open, port 443 where only that is, and HTTPS as the
 // last resort; always said aloud.
 
-import { createServer, type Server, type Socket } from "node:net";
+import { writeFileSync } from "node:fs";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { createGateway, type Gateway, type ServiceAddress } from "../support/gateway.ts";
 import { type LocalService, startService } from "../support/local-service.ts";
@@ -123,6 +124,63 @@ describe("auto", () => {
     expect(run.stderr).toContain(
       "going over https: DPS offers TPM attestation over HTTPS only, not over MQTT",
     );
+  });
+});
+
+describe("a proxy", () => {
+  /** An HTTP proxy that notes what it is asked to connect to. */
+  async function proxy(): Promise<{ port: number; asked: string[] }> {
+    const asked: string[] = [];
+    const port = await portOf((socket) => {
+      socket.once("data", (bytes) => {
+        asked.push(bytes.toString("latin1"));
+        const [, target = "0"] = /^CONNECT localhost:(\d+) /.exec(asked.at(-1) ?? "") ?? [];
+        const onwards = connect(Number(target), "127.0.0.1", () => {
+          socket.write("HTTP/1.1 200 Connection established\r\n\r\n");
+          socket.pipe(onwards).pipe(socket);
+        });
+        onwards.on("error", () => socket.destroy());
+        socket.once("close", () => onwards.destroy());
+      });
+    });
+    return { port, asked };
+  }
+
+  it("of the environment is used, over WebSockets, and not for hosts that need none", async () => {
+    const { port, asked } = await proxy();
+    const env = { HTTPS_PROXY: `http://127.0.0.1:${port}` };
+    gateway.configure(service, { identity });
+    const run = await gateway.run("provision", { env });
+    expect(run, run.stderr).toMatchObject({ code: 0, stderr: "" });
+    expect(run.json).toMatchObject({ transport: "mqtt-ws" });
+    expect(asked).toEqual([expect.stringMatching(`^CONNECT localhost:${service.httpsPort} HTTP/1.1\r\n`)]);
+
+    const direct = await gateway.run("reprovision", { env: { ...env, NO_PROXY: "localhost" } });
+    expect(direct.json).toMatchObject({ transport: "mqtt" });
+    expect(asked).toHaveLength(1);
+  });
+
+  it("of the configuration gets its credentials from a file, and nobody else does", async () => {
+    const { port, asked } = await proxy();
+    writeFileSync(gateway.file("proxy-credentials"), "plant7:s3cr3t-w0rd\n", { mode: 0o600 });
+    gateway.keepSecret("s3cr3t-w0rd");
+    gateway.configure(service, {
+      identity,
+      provisioning: `transport = "https"\nproxy = "http://127.0.0.1:${port}"\nproxy_credentials_file = "${gateway.file("proxy-credentials")}"`,
+    });
+    const run = await gateway.run("provision", { args: ["--verbose"] });
+    expect(run.code, run.stderr).toBe(0);
+    const credentials = Buffer.from("plant7:s3cr3t-w0rd").toString("base64");
+    expect(asked[0]).toMatch(new RegExp(`^proxy-authorization: basic ${credentials}\\r$`, "im"));
+  });
+
+  it("that is not there is named", async () => {
+    const port = await closedPort();
+    gateway.configure(service, {
+      identity,
+      provisioning: `transport = "https"\nproxy = "http://127.0.0.1:${port}"`,
+    });
+    expect(await refuse(gateway.run("provision"), "ERR_PROXY")).toMatchObject({ exitCode: 69 });
   });
 });
 
