@@ -4,9 +4,9 @@
 import * as fs from "node:fs";
 import { dirname, join } from "node:path";
 import { MooringError } from "../errors.ts";
+import { syncDirectory, writeAtomic } from "../system/atomic-file.ts";
 import type { Log } from "../system/log.ts";
 import { type Assignment, encodeAssignment } from "./assignment.ts";
-import { syncDirectory, writeAtomic } from "./atomic-file.ts";
 import {
   directoryOf,
   generationsIn,

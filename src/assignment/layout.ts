@@ -3,7 +3,7 @@
 import * as fs from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { systemCode } from "../errors.ts";
-import { fileFailure, syncDirectory } from "./atomic-file.ts";
+import { fileFailure, syncDirectory } from "../system/atomic-file.ts";
 
 export const generationsIn = (stateDirectory: string): string => join(stateDirectory, "generations");
 

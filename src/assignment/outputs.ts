@@ -5,9 +5,9 @@ import * as fs from "node:fs";
 import { dirname } from "node:path";
 import { asMooringError, MooringError } from "../errors.ts";
 import { groupId, userId } from "../system/accounts.ts";
+import { fileFailure, writeAtomic } from "../system/atomic-file.ts";
 import type { Log } from "../system/log.ts";
 import type { Assignment } from "./assignment.ts";
-import { fileFailure, writeAtomic } from "./atomic-file.ts";
 import { renderEnv, renderJson, renderTemplate, renderToml } from "./formats.ts";
 import { publishedEnvironment } from "./published.ts";
 

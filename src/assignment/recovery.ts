@@ -4,8 +4,8 @@
 import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import { dirname, join } from "node:path";
+import { syncDirectory } from "../system/atomic-file.ts";
 import type { Log } from "../system/log.ts";
-import { syncDirectory } from "./atomic-file.ts";
 import { directoryOf, linkCurrent, linkedNumber, makeDirectory, nameOf, numbersIn } from "./layout.ts";
 import { holdsLock, lockState } from "./lock.ts";
 import { type Generation, readGeneration, type Unusable } from "./stored.ts";

@@ -4,8 +4,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { systemCode } from "../errors.ts";
+import { fileFailure } from "../system/atomic-file.ts";
 import { type Assignment, decodeAssignment, type Reading } from "./assignment.ts";
-import { fileFailure } from "./atomic-file.ts";
 import { directoryOf } from "./layout.ts";
 
 /** A generation on disk that is not current yet. */
@@ -28,7 +28,7 @@ export interface Unusable {
   readonly isDamaged: boolean;
 }
 
-/** Throws ERR_STATE_DIRECTORY when it is forbidden to look. */
+/** Throws ERR_STATE_DIRECTORY when it is forbidden or impossible to look. */
 export function readGeneration(stateDirectory: string, number: number): Generation | Unusable {
   const directory = directoryOf(stateDirectory, number);
   const { reading, hubKey } = readFiles(directory);
@@ -46,6 +46,9 @@ export function readGeneration(stateDirectory: string, number: number): Generati
   }
 }
 
+/** Something else than a file, or a file system that found its own structures broken. */
+const signsOfDamage = ["EISDIR", "ENOTDIR", "ELOOP", "EUCLEAN", "EBADMSG"];
+
 /** The files of a generation, staged or numbered. */
 export function readFiles(directory: string): { reading: Reading; content?: string; hubKey?: Buffer } {
   try {
@@ -54,8 +57,9 @@ export function readFiles(directory: string): { reading: Reading; content?: stri
     if (content === undefined) return { reading: { state: "damaged", why: "it has no assignment.json" } };
     return { reading: decodeAssignment(content, hubKey), content, ...(hubKey && { hubKey }) };
   } catch (error) {
-    // Being refused says nothing about the content; anything else does.
-    if (["EACCES", "EPERM"].includes(systemCode(error) ?? "")) {
+    // Being refused, or a disk that fails just now, says nothing about the content; what is no file at all does.
+    const code = systemCode(error);
+    if (code !== undefined && !signsOfDamage.includes(code)) {
       throw fileFailure("ERR_STATE_DIRECTORY", "read", directory, error);
     }
     return { reading: { state: "damaged", why: error instanceof Error ? error.message : String(error) } };

@@ -3,8 +3,9 @@
 import { createHmac } from "node:crypto";
 import { type Agent, request } from "node:https";
 import { json } from "node:stream/consumers";
-import { type ErrorCode, MooringError, systemCode } from "../errors.ts";
+import { type ErrorCode, MooringError } from "../errors.ts";
 import type { Clock } from "../system/clock.ts";
+import { networkError } from "../system/network-error.ts";
 import type { ServiceConnection } from "./connection-string.ts";
 
 const apiVersion = "2021-10-01";
@@ -51,8 +52,12 @@ export async function exchange(line: Line, question: ServiceRequest): Promise<Se
     signal.throwIfAborted();
     if (error instanceof MooringError) throw error;
     const { host, port } = line.connection;
-    const code = lineFailure(error);
-    throw new MooringError(code, `cannot ask the service at ${host}:${port}`, {
+    const attempted = `ask the service at ${host}:${port}`;
+    if (error instanceof SyntaxError) {
+      throw new MooringError("ERR_PROTOCOL", `cannot ${attempted}: its answer is not JSON`, { cause: error });
+    }
+    const { code, message } = networkError(error, attempted);
+    throw new MooringError(code, message, {
       cause: error,
       ...(lineHints[code] && { hint: lineHints[code] }),
     });
@@ -140,16 +145,4 @@ function codeFor(status: number): ErrorCode {
   if (status === 409 || status === 412) return "ERR_ENROLLMENT_CONFLICT";
   if (status === 429) return "ERR_THROTTLED";
   return status >= 500 ? "ERR_SERVICE_UNAVAILABLE" : "ERR_ENROLLMENT_REFUSED";
-}
-
-const dns = new Set(["ENOTFOUND", "EAI_AGAIN", "EAI_FAIL", "EAI_NODATA"]);
-const brokenLine = new Set(["ECONNRESET", "EPIPE"]);
-
-/** System errors are about TCP; what is left comes from TLS, which here can only dislike the server. */
-function lineFailure(error: unknown): ErrorCode {
-  if (error instanceof SyntaxError) return "ERR_PROTOCOL";
-  const code = systemCode(error) ?? "";
-  if (dns.has(code)) return "ERR_DNS";
-  if (brokenLine.has(code)) return "ERR_CONNECTION_LOST";
-  return /^E[A-Z]+$/.test(code) && code !== "EPROTO" ? "ERR_CONNECT" : "ERR_TLS_SERVER";
 }

@@ -4,7 +4,7 @@
 import { type ErrorCode, MooringError } from "../errors.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
-import { readAssigned, readChallenge, readOperation, refusal } from "./answers.ts";
+import { type AssignedOperation, readAssigned, readChallenge, readOperation, refusal } from "./answers.ts";
 import { backOffMs, pollDelayMs } from "./retry.ts";
 import { type Sign, sasToken } from "./sas.ts";
 import type { DpsAnswer, DpsRequest, Transport } from "./transport.ts";
@@ -46,13 +46,7 @@ export interface Registration {
 }
 
 /** The validated answer: where this device belongs, and with TPM attestation the hub's key, wrapped by the TPM. */
-export interface Assigned {
-  readonly assignedHub: string;
-  readonly deviceId: string;
-  readonly operationId: string;
-  readonly substatus?: string;
-  readonly etag?: string;
-  readonly payload?: unknown;
+export interface Assigned extends Omit<AssignedOperation, "hubAuthenticationKey"> {
   readonly hubKey?: ActivatedKey;
 }
 

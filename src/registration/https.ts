@@ -3,7 +3,7 @@
 import { Agent, type IncomingMessage, request } from "node:http";
 import type { Duplex } from "node:stream";
 import { MooringError } from "../errors.ts";
-import { networkError } from "./network-error.ts";
+import { networkError } from "../system/network-error.ts";
 import { openTlsSocket } from "./tls-socket.ts";
 import type { DpsAnswer, DpsRequest, Endpoint, Transport } from "./transport.ts";
 import { operationPath, parseRetryAfterSeconds, registerPath } from "./wire.ts";

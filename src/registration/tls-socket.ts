@@ -5,7 +5,7 @@ import type { Socket } from "node:net";
 import { connect as connectTcp, isIP } from "node:net";
 import { connect as connectTls, getCACertificates, type TLSSocket } from "node:tls";
 import { MooringError } from "../errors.ts";
-import { isUntrustedIssuer, networkError } from "./network-error.ts";
+import { isUntrustedIssuer, networkError } from "../system/network-error.ts";
 import type { Endpoint } from "./transport.ts";
 
 /** A blocked port usually swallows packets, so a line that is not up by then counts as unreachable. */

@@ -4,7 +4,7 @@ import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { createWebSocketStream, WebSocket } from "ws";
 import { MooringError } from "../errors.ts";
-import { networkError } from "./network-error.ts";
+import { networkError } from "../system/network-error.ts";
 import type { Endpoint } from "./transport.ts";
 
 /** The path that Azure's clients use. */

@@ -15,7 +15,7 @@ import { join } from "node:path";
 import { MooringError, systemCode } from "../errors.ts";
 import type { Clock } from "../system/clock.ts";
 import { issueAuthority, issueServerCertificate } from "./certificate.ts";
-import { writeNewFile } from "./data-directory.ts";
+import { writeDataFile } from "./data-directory.ts";
 
 export interface ServerCredential {
   /** What devices have to trust. PEM, readable by everybody. */
@@ -81,7 +81,7 @@ const newAuthorityName = (): string => `Mooring local provisioning CA ${randomBy
 
 function certifyAuthority(file: string, key: KeyObject, commonName: string, clock: Clock): Authority {
   const pem = issueAuthority({ subject: commonName, key, ...validity(clock, authorityLifeMs) });
-  writeNewFile(file, pem, 0o644);
+  writeDataFile(file, pem, 0o644);
   return { key, certificate: new X509Certificate(pem), commonName };
 }
 
@@ -110,7 +110,7 @@ function openServerCertificate(
     },
     names,
   );
-  writeNewFile(certificateFile, certificate, 0o644);
+  writeDataFile(certificateFile, certificate, 0o644);
   return { certificate, privateKey: exportKey(key) };
 }
 
@@ -149,7 +149,7 @@ const validity = (clock: Clock, lifeMs: number): { notBefore: number; notAfter: 
 
 function newKey(file: string): KeyObject {
   const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  writeNewFile(file, exportKey(privateKey), 0o600);
+  writeDataFile(file, exportKey(privateKey), 0o600);
   return privateKey;
 }
 

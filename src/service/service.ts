@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { Clock } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
 import { openAuthority } from "./authority.ts";
-import { lockDataDirectory, writeNewFile } from "./data-directory.ts";
+import { lockDataDirectory, writeDataFile } from "./data-directory.ts";
 import { createDeviceApi } from "./device-api.ts";
 import { createHttpsServer } from "./https-server.ts";
 import { type Listener, listen } from "./listener.ts";
@@ -103,7 +103,7 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
     const connectionStringFile = join(dataDirectory, "connection-string");
     const serviceHost = ownName[0] ?? "localhost";
     const connectionString = connectionStringOf(store.policies[0] as Policy, serviceHost, https.port);
-    writeNewFile(connectionStringFile, `${connectionString}\n`, 0o600);
+    writeDataFile(connectionStringFile, `${connectionString}\n`, 0o600);
     return {
       idScope: store.idScope,
       httpsPort: https.port,

@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { openAuthority } from "../../src/service/authority.ts";
@@ -226,8 +226,11 @@ describe("names in a certificate", () => {
 });
 
 it("says which file it cannot write", () => {
-  mkdirSync(join(directory, "ca-key.pem.new", "in-the-way"), { recursive: true });
+  symlinkSync("nowhere", join(directory, "ca-key.pem"));
   expect(() => open()).toThrow(
-    expect.objectContaining({ code: "ERR_SERVICE_START", message: `cannot write ${file("ca-key.pem")}` }),
+    expect.objectContaining({
+      code: "ERR_SERVICE_START",
+      message: `cannot write ${file("ca-key.pem")}: it is a symbolic link`,
+    }),
   );
 });

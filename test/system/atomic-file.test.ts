@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { writeAtomic } from "../../src/assignment/atomic-file.ts";
+import { writeAtomic } from "../../src/system/atomic-file.ts";
 import { finished, nodeCommand, source } from "../support/children.ts";
 import { changesIn } from "../support/system-calls.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
@@ -101,7 +101,7 @@ describe.runIf(canMount)("on a disk of its own", () => {
   ): Promise<{ code: string; names: string[]; old: string }> {
     const program = `
       import { readdirSync, readFileSync } from "node:fs";
-      import { writeAtomic } from ${source("assignment/atomic-file.ts")};
+      import { writeAtomic } from ${source("system/atomic-file.ts")};
       const path = ${JSON.stringify(join(directory, "file"))};
       let code = "none";
       try { writeAtomic(path, Buffer.alloc(1 << 20), { mode: 0o600 }); } catch (error) { code = error.code; }
@@ -135,7 +135,7 @@ describe("the order of system calls", () => {
   it("is write, fsync, rename, fsync of the directory", async () => {
     const directory = temporaryDirectory();
     const path = JSON.stringify(join(directory, "file"));
-    const program = `import { writeAtomic } from ${source("assignment/atomic-file.ts")};
+    const program = `import { writeAtomic } from ${source("system/atomic-file.ts")};
       writeAtomic(${path}, "content", { mode: 0o600 });`;
     expect(await changesIn(directory, program)).toEqual(durable);
   });

@@ -6,13 +6,15 @@ import * as fs from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { MooringError, systemCode } from "../errors.ts";
 
+type Failure = "ERR_STATE_DIRECTORY" | "ERR_OUTPUT" | "ERR_SERVICE_START";
+
 export interface AtomicOptions {
   /** Permission bits, whatever the umask is. */
   readonly mode: number;
   readonly uid?: number;
   readonly gid?: number;
   /** What a failure is called when it is not a full disk. */
-  readonly failure?: "ERR_STATE_DIRECTORY" | "ERR_OUTPUT";
+  readonly failure?: Failure;
 }
 
 /**
@@ -40,6 +42,17 @@ export function writeAtomic(path: string, content: Uint8Array | string, options:
   }
 }
 
+/** Removes a file for good, if it is there. */
+export function removeFile(path: string): void {
+  try {
+    fs.unlinkSync(path);
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") return;
+    throw error;
+  }
+  syncDirectory(dirname(path));
+}
+
 /** Makes renames and removals in a directory last. */
 export function syncDirectory(directory: string): void {
   const fd = fs.openSync(directory, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
@@ -51,12 +64,7 @@ export function syncDirectory(directory: string): void {
 }
 
 /** A file system's refusal as a MooringError: a full disk is ERR_STATE_FULL, all else `code`. */
-export function fileFailure(
-  code: "ERR_STATE_DIRECTORY" | "ERR_OUTPUT",
-  act: string,
-  path: string,
-  cause: unknown,
-): MooringError {
+export function fileFailure(code: Failure, act: string, path: string, cause: unknown): MooringError {
   if (cause instanceof MooringError) return cause;
   const system = systemCode(cause);
   const full = system === "ENOSPC" || system === "EDQUOT";
@@ -83,7 +91,7 @@ function writeNew(path: string, content: Uint8Array | string, { mode, uid, gid }
 /** chown(2)'s -1, in the range that Node takes. */
 const keep = 0xffff_ffff;
 
-function refuseSpecialFile(path: string, failure: "ERR_STATE_DIRECTORY" | "ERR_OUTPUT"): void {
+function refuseSpecialFile(path: string, failure: Failure): void {
   const stat = fs.lstatSync(path, { throwIfNoEntry: false });
   if (!stat || stat.isFile()) return;
   const what = stat.isSymbolicLink() ? "a symbolic link" : "no regular file";
