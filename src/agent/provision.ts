@@ -26,6 +26,7 @@ import type { Tpm } from "../tpm/tpm.ts";
 import type { Connected, Tools } from "./connect.ts";
 import { type Decision, decide, type Trigger } from "./decide.ts";
 import { closeIdentity, type Identity, openIdentity, wantedBy } from "./identity.ts";
+import { requirePinnedTpm } from "./pinned-tpm.ts";
 
 export interface Provisioned {
   readonly assignment: Assignment;
@@ -62,7 +63,10 @@ export async function provision(
   const decision = decideOn(current);
   if (decision.act === "keep" && current) {
     if (needsItsHubKey(current)) {
-      await withTpm(config, tools, (tpm) => keepHubKey(tpm, current, stateDirectory, tools));
+      await withTpm(config, tools, async (identity) => {
+        requirePinnedTpm(identity, current.assignment, { ...tools, operatorAsks });
+        await keepHubKey(identity.tpm, current, stateDirectory, tools);
+      });
     }
     return publish(config, current, tools);
   }
@@ -71,17 +75,24 @@ export async function provision(
   }
 
   tools.log.info("provisioning.started", { trigger: decision.trigger, because: decision.because });
-  const generation = await provisionAnew(config, tools);
+  const generation = await provisionAnew(config, current?.assignment, { ...tools, operatorAsks });
   tools.log.info("assignment.promoted", { ...shown(generation.assignment), trigger: decision.trigger });
   return { ...(await publish(config, generation, tools)), trigger: decision.trigger };
 }
 
-async function provisionAnew(config: Config, tools: Tools): Promise<Generation> {
+async function provisionAnew(
+  config: Config,
+  saved: Assignment | undefined,
+  { operatorAsks, ...tools }: Tools & { operatorAsks: boolean },
+): Promise<Generation> {
   const stateDirectory = config.state.directory;
   const identity = await openIdentity(config, tools);
   try {
     tools.log.debug("identity.opened", { source: identity.source, registrationId: identity.registrationId });
-    if (identity.source === "tpm") await refuseForeignOccupant(identity, config, stateDirectory);
+    if (identity.source === "tpm") {
+      requirePinnedTpm(identity, saved, { ...tools, operatorAsks });
+      await refuseForeignOccupant(identity, config, stateDirectory);
+    }
 
     // Not imported above: keeping an assignment needs no line and should not pay for it.
     const { registerWithService } = await import("./connect.ts");
@@ -141,6 +152,7 @@ function contentOf(
           name: identity.tpm.nameOf(hubKey.wrapped).toString("hex"),
         },
       }),
+    ...(identity.source === "tpm" && { tpm: identity.names }),
     publicKeySha256,
     inputs: inputsFingerprint({ endpoint, idScope, registrationId, publicKeySha256 }),
   };
@@ -175,10 +187,14 @@ const needsItsHubKey = (generation: Generation): boolean =>
 const ownHubKeys = (stateDirectory: string): Uint8Array[] =>
   goodGenerations(stateDirectory).flatMap(({ hubKey }) => (hubKey ? [hubKey] : []));
 
-async function withTpm(config: Config, tools: Tools, act: (tpm: Tpm) => Promise<void>): Promise<void> {
+async function withTpm(
+  config: Config,
+  tools: Tools,
+  act: (identity: TpmIdentity) => Promise<void>,
+): Promise<void> {
   const identity = await openIdentity(config, tools);
   try {
-    if (identity.source === "tpm") await act(identity.tpm);
+    if (identity.source === "tpm") await act(identity);
   } finally {
     await closeIdentity(identity);
   }

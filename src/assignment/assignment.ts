@@ -19,6 +19,8 @@ export interface Assignment {
   readonly payload?: unknown;
   /** Where the TPM holds the hub key, and the hex Name of its public area. */
   readonly hubKey?: { readonly handle: number; readonly name: string };
+  /** Hex Names of the TPM's own keys: another one, or a cleared one, has others. Absent from older assignments. */
+  readonly tpm?: { readonly endorsementKey: string; readonly storageRootKey: string };
   /** Of the identity that registered, hex: lets a later start say that it was this part which changed. */
   readonly publicKeySha256: string;
   /** inputsFingerprint() of what the registration was made with. */

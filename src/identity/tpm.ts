@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import type { Log } from "../system/log.ts";
 import { Secret } from "../system/secret.ts";
 import { deviceNode, nodeIsThere } from "../tpm/device-node.ts";
+import { nameOfPublic } from "../tpm/public-area.ts";
 import { openTpm, type Tpm } from "../tpm/tpm.ts";
 import { readSecretFile } from "./files.ts";
 
@@ -28,6 +29,8 @@ export interface TpmIdentity {
   readonly endorsementKey: Buffer;
   /** TPM2B_PUBLIC, 284 bytes. */
   readonly storageRootKey: Buffer;
+  /** Hex Names of both keys, as `tpm2_readpublic` prints them. */
+  readonly names: { readonly endorsementKey: string; readonly storageRootKey: string };
   /** Open; the identity's owner closes it. */
   readonly tpm: Tpm;
 }
@@ -75,6 +78,10 @@ export async function openTpmIdentity(
       publicKeySha256,
       endorsementKey,
       storageRootKey,
+      names: {
+        endorsementKey: nameOfPublic(endorsementKey).toString("hex"),
+        storageRootKey: nameOfPublic(storageRootKey).toString("hex"),
+      },
       tpm,
     };
   } catch (error) {
