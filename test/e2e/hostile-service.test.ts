@@ -5,6 +5,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, writeFileSync } from "node:fs";
 import type { ServerResponse } from "node:http";
 import { join } from "node:path";
+import { createServer as createTlsServer, type TLSSocket } from "node:tls";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { ErrorCode } from "../../src/errors.ts";
 import { silentLog } from "../../src/system/log.ts";
@@ -21,6 +22,7 @@ import {
   scriptedService,
 } from "../support/scripted-service.ts";
 import { type Swtpm, startSwtpm } from "../support/swtpm.ts";
+import { listen } from "../support/tls-server.ts";
 
 const operationId = "5.316aac5bdc130deb.b1e02da8-c3a0-4ff2-a121-7ea7a6b7f550";
 
@@ -157,6 +159,31 @@ describe("a gateway with a certificate", () => {
     expect(run.code, run.stderr).toBe(0);
     expect(run.stderr).toContain("ERR_CONNECTION_LOST; trying again in");
   });
+
+  it.each(["https", "mqtt", "mqtt-ws"])(
+    "leaves a server that says nothing over %s when the deadline is over, and ends",
+    async (transport) => {
+      const held = new Set<TLSSocket>();
+      const silent = createTlsServer({ cert: service.certificate, key: service.privateKey }, (socket) => {
+        held.add(socket.on("error", () => {}));
+      });
+      const port = await listen(silent);
+      gateway.configure(
+        { idScope: service.idScope, httpsPort: port, mqttPort: port, caFile: gateway.file("service-ca.pem") },
+        {
+          identity: x509Identity(gateway.file("gw.pem"), gateway.file("gw.key")),
+          provisioning: `transport = "${transport}"\ndeadline = "2s"`,
+        },
+      );
+      const run = gateway.run("provision");
+      await refuse(run, "ERR_DEADLINE");
+      expect((await run).elapsedMs).toBeLessThan(5000);
+      expect(held.size).toBe(1);
+      for (const socket of held) socket.destroy();
+      silent.close();
+      keepsNothing();
+    },
+  );
 
   it("asks again after the time that a busy service names", async () => {
     const askedAt: number[] = [];

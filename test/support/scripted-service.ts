@@ -11,8 +11,10 @@ export interface ScriptedService extends AsyncDisposable {
   readonly httpsPort: number;
   /** Nobody listens there. */
   readonly mqttPort: number;
+  /** PEM, of the server itself. */
   readonly certificate: string;
-  readonly requests: { readonly method: string; readonly url: string; readonly body: string }[];
+  readonly privateKey: string;
+  readonly requests: readonly ScriptedRequest[];
   /** What the next request, and each after it, is answered. */
   answer: (response: ServerResponse, request: ScriptedRequest) => void;
 }
@@ -53,6 +55,7 @@ export async function scriptedService(): Promise<ScriptedService> {
     httpsPort,
     mqttPort: 1,
     certificate,
+    privateKey,
     requests,
     answer: (response) => void response.destroy(),
     [Symbol.asyncDispose]: async () => {
