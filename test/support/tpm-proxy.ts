@@ -30,7 +30,7 @@ export type Trouble =
   | "lose the response"
   | { readonly delayMs: number }
   /** Only the first bytes of the response arrive; then the connection ends, or stays open and quiet. */
-  | { readonly cutTo: number; readonly then: "hang up" | "silence" }
+  | { readonly cutTo: number; readonly andThen: "hang up" | "silence" }
   /** What the program is made to read instead of the response. */
   | { readonly garble: (response: Buffer) => Buffer };
 
@@ -129,7 +129,7 @@ export async function startTpmProxy(swtpm: Swtpm): Promise<TpmProxy> {
       else if ("garble" in trouble) client.write(trouble.garble(response));
       else if ("cutTo" in trouble) {
         client.write(response.subarray(0, trouble.cutTo));
-        if (trouble.then === "hang up") client.end();
+        if (trouble.andThen === "hang up") client.end();
       }
     }
   }
