@@ -42,7 +42,7 @@ export async function registerWithService(
   tools.log.debug("transport.chosen", { transport: order[0], because });
   const line = {
     ca: provisioning.caFile === undefined ? undefined : readCaFile(provisioning.caFile),
-    payload: payloadOf(config, identity),
+    payload: await payloadOf(config, identity),
     proxy,
   };
   return withDeadline(provisioning.deadlineMs, tools, async (deadline) => {
@@ -143,7 +143,7 @@ async function proxyFor({ provisioning }: Config): Promise<string | undefined> {
 
 const proxyVariables = ["https_proxy", "all_proxy"];
 
-function payloadOf({ provisioning }: Config, identity: Identity): unknown {
+async function payloadOf({ provisioning }: Config, identity: Identity): Promise<unknown> {
   if (provisioning.payloadFile === undefined)
     return expand(provisioning.payload, "[provisioning.payload]", factsOf(identity));
   const text = readNamed(provisioning.payloadFile, "payload_file");
