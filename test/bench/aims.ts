@@ -4,7 +4,7 @@ import type { Summary } from "./statistics.ts";
 import type { SubjectName } from "./subjects.ts";
 
 interface Measured extends Summary {
-  /** Median of the TPM's own computing in one run. */
+  /** Median of what the TPM and its software stack take for the verbs of one run. */
   readonly tpmMs?: number;
 }
 

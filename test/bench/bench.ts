@@ -54,11 +54,10 @@ async function runPrograms(stage: Stage, only: Set<SubjectName>, runs: number): 
   }
   for (let round = 0; round < runs; round++) {
     for (const { name, argv, check, tpmMs } of round % 2 === 0 ? subjects : subjects.toReversed()) {
-      const before = tpmMs?.();
       const { sample, output } = await meter.run({ argv });
       check(output);
       taken.get(name)?.samples.push(sample);
-      if (tpmMs && before !== undefined) taken.get(name)?.tpmMs.push(tpmMs() - before);
+      if (tpmMs) taken.get(name)?.tpmMs.push(await tpmMs());
     }
   }
   return taken;

@@ -30,7 +30,8 @@ export function resultTable(results: Results, runs: number): string {
   ];
   return `\n${table(2, [...head, ...rows])}
 Each run registers anew (keep: keeps what is valid). The service answers at once (--retry-after 0), for all alike.
-CPU and peak memory are those of the program, from wait4(2); the TPM's own time is swtpm's, from schedstat.`;
+CPU and peak memory are those of the program, from wait4(2). The TPM's own time is that of the same commands to
+the same TPM through the same library, timed alone.`;
 }
 
 export function throughputTable(throughput: readonly Throughput[], clients: number): string {

@@ -6,17 +6,17 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { registerPath } from "../../src/registration/wire.ts";
-import { busyMs } from "./busy.ts";
 import type { Command } from "./measure.ts";
 import { type Certificate, program, type Stage } from "./stage.ts";
+import { tpmStopwatch } from "./tpm-time.ts";
 
 export interface Subject extends Command {
   readonly name: SubjectName;
   readonly what: string;
   /** Throws unless the run did what is measured. */
   readonly check: (output: string) => void;
-  /** Milliseconds that the TPM has computed since it started; grows with every run. */
-  readonly tpmMs?: () => number;
+  /** Times what it asks of its TPM, alone; resolves to milliseconds. */
+  readonly tpmMs?: () => Promise<number>;
 }
 
 export type SubjectName = keyof typeof whats;
@@ -84,7 +84,7 @@ const makers: Record<SubjectName, (stage: Stage) => Promise<Made>> = {
     return {
       argv: mooring("reprovision", config),
       check: hasOutcome("assigned"),
-      tpmMs: () => busyMs(swtpm.pid),
+      tpmMs: await tpmStopwatch(swtpm.tcti),
     };
   },
 
