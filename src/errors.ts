@@ -170,6 +170,11 @@ export const errorTable = {
   ERR_PROTOCOL: row("later", 69, "the answer is not DPS: check endpoint, ports and proxies"),
 
   ERR_NOT_PROVISIONED: row("never", 66, "run `mooring provision`"),
+  ERR_NO_PREVIOUS: row(
+    "never",
+    66,
+    "there is nothing to go back to; `mooring reprovision` asks for a new assignment",
+  ),
   ERR_STATE_DIRECTORY: row(
     "later",
     73,

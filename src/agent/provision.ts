@@ -7,10 +7,7 @@ import { inputsFingerprint } from "../assignment/assignment.ts";
 import {
   discard,
   type Generation,
-  goodGenerations,
-  isHubKeyPersisted,
   loadCurrent,
-  markHubKeyPersisted,
   prepareState,
   promote,
   type Staged,
@@ -22,9 +19,9 @@ import { type OutputResult, publishOutputs } from "../assignment/outputs.ts";
 import type { Config } from "../config/schema.ts";
 import { MooringError } from "../errors.ts";
 import type { TpmIdentity } from "../identity/tpm.ts";
-import type { Tpm } from "../tpm/tpm.ts";
 import type { Connected, Tools } from "./connect.ts";
 import { type Decision, decide, type Trigger } from "./decide.ts";
+import { keepHubKey, needsItsHubKey, ownHubKeys, proveHubKey } from "./hub-key.ts";
 import { closeIdentity, type Identity, openIdentity, wantedBy } from "./identity.ts";
 import { requirePinnedTpm } from "./pinned-tpm.ts";
 
@@ -162,30 +159,8 @@ function contentOf(
 /** What was written can be read again, and the hub key in it works in this TPM. */
 async function prove(staged: Staged, identity: Identity): Promise<void> {
   verifyStaged(staged);
-  if (identity.source !== "tpm" || !staged.hubKey) return;
-  await identity.tpm.sign(staged.hubKey, new TextEncoder().encode(staged.assignment.inputs));
+  if (identity.source === "tpm") await proveHubKey(identity.tpm, staged);
 }
-
-/** The wrapped key of the current generation goes to its persistent handle; only now does the old key leave. */
-async function keepHubKey(
-  tpm: Tpm,
-  generation: Generation,
-  stateDirectory: string,
-  { log }: Tools,
-): Promise<void> {
-  const { hubKey } = generation.assignment;
-  if (!hubKey || !generation.hubKey) return;
-  await tpm.persist(generation.hubKey, hubKey.handle, { ours: ownHubKeys(stateDirectory) });
-  markHubKeyPersisted(generation);
-  log.debug("tpm.hub-key-persisted", { handle: `0x${hubKey.handle.toString(16)}` });
-}
-
-/** True after a cut between `promote` and `keepHubKey`. */
-const needsItsHubKey = (generation: Generation): boolean =>
-  generation.hubKey !== undefined && !isHubKeyPersisted(generation);
-
-const ownHubKeys = (stateDirectory: string): Uint8Array[] =>
-  goodGenerations(stateDirectory).flatMap(({ hubKey }) => (hubKey ? [hubKey] : []));
 
 async function withTpm(
   config: Config,

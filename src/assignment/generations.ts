@@ -4,7 +4,7 @@
 import * as fs from "node:fs";
 import { dirname, join } from "node:path";
 import { MooringError } from "../errors.ts";
-import { syncDirectory, writeAtomic } from "../system/atomic-file.ts";
+import { removeFile, syncDirectory, writeAtomic } from "../system/atomic-file.ts";
 import type { Log } from "../system/log.ts";
 import { type Assignment, encodeAssignment } from "./assignment.ts";
 import {
@@ -112,9 +112,30 @@ export function discard(staged: Staged): void {
   onDisk("remove", staged.directory, () => fs.rmSync(staged.directory, { recursive: true, force: true }));
 }
 
+/** The newest good generation before this one. Reads only. */
+export function previousGeneration(stateDirectory: string, { number }: Generation): Generation | undefined {
+  return goodGenerations(stateDirectory).find((one) => one.number < number);
+}
+
+/**
+ * Makes a generation that is there current, in one atomic step. Needs the lock. Throws ERR_STATE_DIRECTORY,
+ * ERR_STATE_FULL.
+ */
+export function makeCurrent(stateDirectory: string, { number, directory }: Generation): void {
+  onDisk("make current", directory, () => linkCurrent(stateDirectory, number));
+}
+
 /** Notes that the TPM holds the generation's hub key at its handle. */
 export function markHubKeyPersisted({ directory }: Generation): void {
   writeAtomic(persistedMark(directory), "", { mode: 0o600 });
+}
+
+/** Takes back what was noted for any generation: from here on nobody knows whose hub key the TPM holds. */
+export function forgetPersistedHubKeys(stateDirectory: string): void {
+  for (const number of numbersIn(stateDirectory)) {
+    const directory = directoryOf(stateDirectory, number);
+    onDisk("change", directory, () => removeFile(persistedMark(directory)));
+  }
 }
 
 /** False after a cut between promoting and persisting: the key then has to go to its handle again. */

@@ -57,6 +57,7 @@ export async function run(argv: readonly string[]): Promise<number> {
 const commands: Readonly<Record<string, (program: Command) => void>> = {
   provision: addProvisionCommands,
   reprovision: addProvisionCommands,
+  rollback: addProvisionCommands,
   status: addStatusCommand,
   identity: addIdentityCommands,
   config: addConfigCommands,

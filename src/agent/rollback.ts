@@ -1,0 +1,73 @@
+// Back to the assignment before the current one, without asking anybody: prove that it still works → make it current →
+// its hub key goes back into the TPM → publish. What fails before the flip changes nothing; after a cut behind it, the
+// next start does the rest.
+
+import { type Generation, loadCurrent, makeCurrent, previousGeneration } from "../assignment/generations.ts";
+import { lockState } from "../assignment/lock.ts";
+import { publishOutputs } from "../assignment/outputs.ts";
+import type { Config } from "../config/schema.ts";
+import { MooringError } from "../errors.ts";
+import type { Tpm } from "../tpm/tpm.ts";
+import type { Tools } from "./connect.ts";
+import { keepHubKey, proveHubKey } from "./hub-key.ts";
+import { closeIdentity, openIdentity } from "./identity.ts";
+import type { Provisioned } from "./provision.ts";
+
+/**
+ * Returns to the previous generation; the one that was current stays on disk until the next provisioning.
+ * Throws ERR_NOT_PROVISIONED, ERR_NO_PREVIOUS, and what the state directory and the TPM throw.
+ */
+export async function rollBack(config: Config, tools: Tools): Promise<Provisioned> {
+  const stateDirectory = config.state.directory;
+  if (!loadCurrent(stateDirectory, tools)) throw nothingCurrent(stateDirectory);
+
+  using _lock = lockState(stateDirectory);
+  const current = loadCurrent(stateDirectory, tools);
+  if (!current) throw nothingCurrent(stateDirectory);
+  const previous = previousGeneration(stateDirectory, current);
+  if (!previous) {
+    throw new MooringError(
+      "ERR_NO_PREVIOUS",
+      `there is no assignment before the current one in ${stateDirectory}`,
+    );
+  }
+
+  if (!previous.hubKey) makeCurrent(stateDirectory, previous);
+  else {
+    await withTpm(config, tools, async (tpm) => {
+      await proveHubKey(tpm, previous);
+      makeCurrent(stateDirectory, previous);
+      await keepHubKey(tpm, previous, stateDirectory, tools);
+    });
+  }
+  tools.log.info("assignment.rolled-back", shown(previous));
+  const outputs = await publishOutputs(config.outputs, previous.assignment, tools);
+  return { assignment: previous.assignment, outputs };
+}
+
+async function withTpm(config: Config, tools: Tools, act: (tpm: Tpm) => Promise<void>): Promise<void> {
+  const identity = await openIdentity(config, tools);
+  try {
+    if (identity.source !== "tpm") {
+      throw new MooringError(
+        "ERR_IDENTITY_NOT_FOUND",
+        "the assignment before the current one needs the TPM, and the configured identity is another",
+      );
+    }
+    await act(identity.tpm);
+  } finally {
+    await closeIdentity(identity);
+  }
+}
+
+const nothingCurrent = (stateDirectory: string): MooringError =>
+  new MooringError("ERR_NOT_PROVISIONED", `there is no assignment in ${stateDirectory}`);
+
+const shown = ({
+  number,
+  assignment: { assignedHub, deviceId },
+}: Generation): Record<string, string | number> => ({
+  assignedHub,
+  deviceId,
+  generation: number,
+});
