@@ -2,28 +2,17 @@ import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { run } from "../../src/cli/program.ts";
-import { type RunningService, startService } from "../../src/service/service.ts";
-import { systemClock } from "../../src/system/clock.ts";
-import { silentLog } from "../../src/system/log.ts";
+import type { RunningService } from "../../src/service/service.ts";
 import vectors from "../fixtures/dps-vectors.json" with { type: "json" };
 import { directoryOfFile } from "../service/sockets.ts";
+import { startServiceHere } from "../support/service-in-process.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 
 const dataDirectory = directoryOfFile();
 let service: RunningService;
 
 beforeAll(async () => {
-  service = await startService({
-    dataDirectory,
-    host: "127.0.0.1",
-    httpsPort: 0,
-    mqttPort: 0,
-    hostnames: [],
-    hubs: [],
-    retryAfterSeconds: 3,
-    clock: systemClock,
-    log: silentLog,
-  });
+  service = await startServiceHere(dataDirectory);
 });
 afterAll(() => service.stop());
 

@@ -10,12 +10,11 @@ import { join } from "node:path";
 import type { IPublishPacket, Packet } from "mqtt-packet";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { createWebSocketStream, WebSocket } from "ws";
-import { type RunningService, startService } from "../../src/service/service.ts";
-import { systemClock } from "../../src/system/clock.ts";
-import { silentLog } from "../../src/system/log.ts";
+import type { RunningService } from "../../src/service/service.ts";
 import { RawMqttClient, tlsConnection } from "../service/sockets.ts";
 import { softTpm } from "../service/soft-tpm.ts";
 import { type Issued, issue } from "../support/pki.ts";
+import { startServiceHere } from "../support/service-in-process.ts";
 
 let directory: string;
 let service: RunningService;
@@ -27,10 +26,7 @@ const streams: { destroy(): unknown }[] = [];
 
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), "mooring-contract-"));
-  service = await startService({
-    ...{ dataDirectory: join(directory, "data"), host: "127.0.0.1", httpsPort: 0, mqttPort: 0 },
-    ...{ hostnames: [], hubs: ["hub.example"], retryAfterSeconds: 3, clock: systemClock, log: silentLog },
-  });
+  service = await startServiceHere(join(directory, "data"), { hubs: ["hub.example"] });
   device = issue(directory, "gw-x509");
   await enroll("gw-x509", {
     type: "x509",

@@ -4,27 +4,17 @@ import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { openServiceClient, type ServiceClient } from "../../src/enrollment/client.ts";
 import { parseConnectionString } from "../../src/enrollment/connection-string.ts";
-import { type RunningService, startService } from "../../src/service/service.ts";
+import type { RunningService } from "../../src/service/service.ts";
 import { systemClock } from "../../src/system/clock.ts";
-import { silentLog } from "../../src/system/log.ts";
 import { directoryOfFile } from "../service/sockets.ts";
+import { startServiceHere } from "../support/service-in-process.ts";
 import { thrownBy } from "../support/thrown.ts";
 
 const directory = directoryOfFile();
 let service: RunningService;
 
 beforeAll(async () => {
-  service = await startService({
-    dataDirectory: directory,
-    host: "127.0.0.1",
-    httpsPort: 0,
-    mqttPort: 0,
-    hostnames: [],
-    hubs: [],
-    retryAfterSeconds: 3,
-    clock: systemClock,
-    log: silentLog,
-  });
+  service = await startServiceHere(directory);
 });
 afterAll(() => service.stop());
 

@@ -9,9 +9,9 @@ import { pathToFileURL } from "node:url";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { createWebSocketStream, WebSocket } from "ws";
 import { lockDataDirectory } from "../../src/service/data-directory.ts";
-import { type RunningService, type ServiceOptions, startService } from "../../src/service/service.ts";
+import type { RunningService, ServiceOptions } from "../../src/service/service.ts";
 import { systemClock } from "../../src/system/clock.ts";
-import { silentLog } from "../../src/system/log.ts";
+import { startServiceHere } from "../support/service-in-process.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { deviceCertificates, RawMqttClient, tcpConnection, tlsConnection } from "./sockets.ts";
 
@@ -24,18 +24,7 @@ beforeEach(() => {
 });
 
 async function start(options: Partial<ServiceOptions> = {}): Promise<RunningService> {
-  const service = await startService({
-    dataDirectory,
-    host: "127.0.0.1",
-    httpsPort: 0,
-    mqttPort: 0,
-    hostnames: [],
-    hubs: ["lab.example"],
-    retryAfterSeconds: 3,
-    clock: systemClock,
-    log: silentLog,
-    ...options,
-  });
+  const service = await startServiceHere(dataDirectory, { hubs: ["lab.example"], ...options });
   onTestFinished(service.stop);
   return service;
 }

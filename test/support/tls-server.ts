@@ -1,10 +1,10 @@
 // Certificates by the openssl program, which shares nothing with our code, and bare TLS servers that use them.
 
-import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import type { AddressInfo, Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { makeCertificate, makeKey } from "./openssl.ts";
 
 export interface KeyPair {
   readonly certificate: string;
@@ -12,40 +12,13 @@ export interface KeyPair {
 }
 
 /** A self-signed P-256 certificate that is its own CA, for localhost and 127.0.0.1 unless told otherwise. */
-export function selfSigned(
-  commonName: string,
-  { san = "DNS:localhost,IP:127.0.0.1", days = "2" } = {},
-): KeyPair {
+export function selfSigned(commonName: string, { san = "DNS:localhost,IP:127.0.0.1" } = {}): KeyPair {
   const directory = mkdtempSync(join(tmpdir(), "mooring-test-cert-"));
-  const [keyFile, certFile] = [join(directory, "key.pem"), join(directory, "cert.pem")];
-  execFileSync(
-    "openssl",
-    [
-      ...[
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days",
-        days,
-      ],
-      ...[
-        "-subj",
-        `/CN=${commonName}`,
-        "-addext",
-        `subjectAltName=${san}`,
-        "-keyout",
-        keyFile,
-        "-out",
-        certFile,
-      ],
-    ],
-    { stdio: "ignore" },
-  );
-  const pair = { certificate: readFileSync(certFile, "utf8"), privateKey: readFileSync(keyFile, "utf8") };
+  const key = makeKey(directory, "key.pem", "EC P-256");
+  const subject = `/CN=${commonName}`;
+  const extensions = ["basicConstraints = critical, CA:TRUE", `subjectAltName = ${san}`];
+  const certificate = makeCertificate(directory, "cert.pem", { key, subject, extensions, days: 2 });
+  const pair = { certificate: readFileSync(certificate, "utf8"), privateKey: readFileSync(key, "utf8") };
   rmSync(directory, { recursive: true });
   return pair;
 }
