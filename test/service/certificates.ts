@@ -1,10 +1,10 @@
 // Certificates from the OpenSSL command line, in a temporary directory: whom they name, who signed them, what they may.
 
-import { execFileSync } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { makeCertificate, makeKey } from "../support/openssl.ts";
 
 export interface Issued {
   readonly name: string;
@@ -24,29 +24,19 @@ export function certificateWorkshop(): Workshop {
   return {
     issue(subject, { by, ca = false, days = 30, keyIds = true } = {}) {
       const name = `${++count}`;
-      const withoutIds = ["subjectKeyIdentifier=none", "authorityKeyIdentifier=none"];
-      const ids = keyIds ? [] : withoutIds.flatMap((none) => ["-addext", none]);
-      const signer = by ? ["-CA", file(`${by.name}.pem`), "-CAkey", file(`${by.name}.key`)] : [];
-      execFileSync(
-        "openssl",
-        [
-          ...[
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-noenc",
-            "-days",
-            `${days}`,
-          ],
-          ...["-keyout", file(`${name}.key`), "-out", file(`${name}.pem`), "-subj", subject, ...signer],
-          ...ids,
-          ...["-addext", `basicConstraints=critical,CA:${ca ? "TRUE" : "FALSE"}`],
-        ],
-        { stdio: "pipe" },
-      );
+      const key = makeKey(directory, `${name}.key`, "EC P-256");
+      const extensions = [
+        `basicConstraints = critical, CA:${ca ? "TRUE" : "FALSE"}`,
+        ...(keyIds ? ["subjectKeyIdentifier = hash", "authorityKeyIdentifier = keyid"] : []),
+      ];
+      const issuer = by && { certificate: file(`${by.name}.pem`), key: file(`${by.name}.key`) };
+      makeCertificate(directory, `${name}.pem`, {
+        key,
+        subject,
+        extensions,
+        days,
+        ...(issuer && { issuer }),
+      });
       const pem = readFileSync(file(`${name}.pem`), "utf8");
       return { name, pem, der: new X509Certificate(pem).raw };
     },
