@@ -27,7 +27,8 @@ export function certificateWorkshop(): Workshop {
       const key = makeKey(directory, `${name}.key`, "EC P-256");
       const extensions = [
         `basicConstraints = critical, CA:${ca ? "TRUE" : "FALSE"}`,
-        ...(keyIds ? ["subjectKeyIdentifier = hash", "authorityKeyIdentifier = keyid"] : []),
+        `subjectKeyIdentifier = ${keyIds ? "hash" : "none"}`,
+        `authorityKeyIdentifier = ${keyIds ? "keyid" : "none"}`,
       ];
       const issuer = by && { certificate: file(`${by.name}.pem`), key: file(`${by.name}.key`) };
       makeCertificate(directory, `${name}.pem`, {

@@ -115,6 +115,13 @@ describe("a group of a CA", () => {
     expect((await show(desk, [device])).status).toBe(202);
   });
 
+  it("has been given namesakes that no key identifier gives away", () => {
+    const subjectKeyIdentifier = Buffer.from("0603551d0e", "hex");
+    expect(root.der.includes(subjectKeyIdentifier)).toBe(true);
+    for (const { der } of [forged, bareRoot, namesake])
+      expect(der.includes(subjectKeyIdentifier)).toBe(false);
+  });
+
   it.each<[string, Issued, Issued[], Partial<Ask>]>([
     ["the root alone is enrolled and the chain has a gap", root, [device], {}],
     ["the CA only bears the same name", strangerRoot, [device, intermediate], {}],
