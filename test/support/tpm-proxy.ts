@@ -34,7 +34,7 @@ export type Trouble =
   /** What the program is made to read instead of the response. */
   | { readonly garble: (response: Buffer) => Buffer };
 
-export interface Fault {
+interface Fault {
   readonly trouble: Trouble;
   /** TPM_CC; any command when absent. */
   readonly command?: number;
