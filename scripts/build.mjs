@@ -48,12 +48,14 @@ const files = {
   main: "src/main.ts",
   program: "src/cli/program.ts",
   errors: "src/errors.ts",
-  facts: "src/system/facts.ts",
   journal: "src/cli/journal.ts",
   mqtt: "src/registration/mqtt.ts",
   pkcs12: "src/identity/pkcs12.ts",
   service: "src/service/service.ts",
 };
+
+// A package that deserves a file of its own, and what is used of it.
+const packages = { systeminformation: 'export { system } from "systeminformation";' };
 
 // What packages bring for browsers, or for MQTT 5, and load although nobody uses it here.
 const replacements = {
@@ -75,19 +77,37 @@ const withoutBallast = {
 const seams = (own) => ({
   name: "seams",
   setup({ onResolve }) {
-    onResolve({ filter: /^\.{1,2}\/.*\.ts$/ }, ({ path, resolveDir }) => {
+    onResolve({ filter: /^\.{1,2}\/.*\.ts$|^systeminformation$/ }, ({ path, resolveDir }) => {
       const file = relative(process.cwd(), resolve(resolveDir, path));
-      const name = Object.keys(files).find((key) => files[key] === file);
+      const name = path in packages ? path : Object.keys(files).find((key) => files[key] === file);
       return name === undefined || name === own ? undefined : { path: `./${name}.js`, external: true };
     });
   },
 });
 
+/** Every command loads the program, so it must not drag in at once what is a file of its own for being heavy. */
+function refuseEagerImports({ outputs }) {
+  const eager = outputs["dist/program.js"]?.imports.filter(({ kind }) => kind === "import-statement") ?? [];
+  const wrong = eager.map(({ path }) => path).filter((path) => path !== "./errors.js");
+  if (wrong.length > 0)
+    throw new Error(`the program imports ${wrong.join(", ")} at once; import() it where it is used`);
+}
+
 rmSync("dist", { recursive: true, force: true });
-for (const [name, source] of Object.entries(files)) {
-  await build({
-    entryPoints: { [name]: source },
-    outdir: "dist",
+const entries = [
+  ...Object.entries(files).map(([name, source]) => [
+    name,
+    { entryPoints: { [name]: source }, outdir: "dist" },
+  ]),
+  ...Object.entries(packages).map(([name, contents]) => [
+    name,
+    { stdin: { contents, resolveDir: "." }, outfile: `dist/${name}.js` },
+  ]),
+];
+for (const [name, entry] of entries) {
+  const { metafile } = await build({
+    ...entry,
+    metafile: true,
     bundle: true,
     format: "esm",
     platform: "node",
@@ -100,6 +120,7 @@ for (const [name, source] of Object.entries(files)) {
     legalComments: "none",
     logLevel: "warning",
   });
+  refuseEagerImports(metafile);
 }
 
 // The FFI is found by its name when a TPM is opened. In one file, and with its compiled parts named instead of
