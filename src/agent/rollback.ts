@@ -7,10 +7,11 @@ import { lockState } from "../assignment/lock.ts";
 import { publishOutputs } from "../assignment/outputs.ts";
 import type { Config } from "../config/schema.ts";
 import { MooringError } from "../errors.ts";
-import type { Tpm } from "../tpm/tpm.ts";
+import type { TpmIdentity } from "../identity/tpm.ts";
 import type { Tools } from "./connect.ts";
 import { keepHubKey, proveHubKey } from "./hub-key.ts";
 import { closeIdentity, openIdentity } from "./identity.ts";
+import { requirePinnedTpm } from "./pinned-tpm.ts";
 import type { Provisioned } from "./provision.ts";
 
 /**
@@ -34,10 +35,11 @@ export async function rollBack(config: Config, tools: Tools): Promise<Provisione
 
   if (!previous.hubKey) makeCurrent(stateDirectory, previous);
   else {
-    await withTpm(config, tools, async (tpm) => {
-      await proveHubKey(tpm, previous);
+    await withTpm(config, tools, async (identity) => {
+      requirePinnedTpm(identity, previous.assignment, { ...tools, operatorAsks: false });
+      await proveHubKey(identity.tpm, previous);
       makeCurrent(stateDirectory, previous);
-      await keepHubKey(tpm, previous, stateDirectory, tools);
+      await keepHubKey(identity.tpm, previous, stateDirectory, tools);
     });
   }
   tools.log.info("assignment.rolled-back", shown(previous));
@@ -45,7 +47,11 @@ export async function rollBack(config: Config, tools: Tools): Promise<Provisione
   return { assignment: previous.assignment, outputs };
 }
 
-async function withTpm(config: Config, tools: Tools, act: (tpm: Tpm) => Promise<void>): Promise<void> {
+async function withTpm(
+  config: Config,
+  tools: Tools,
+  act: (identity: TpmIdentity) => Promise<void>,
+): Promise<void> {
   const identity = await openIdentity(config, tools);
   try {
     if (identity.source !== "tpm") {
@@ -54,7 +60,7 @@ async function withTpm(config: Config, tools: Tools, act: (tpm: Tpm) => Promise<
         "the assignment before the current one needs the TPM, and the configured identity is another",
       );
     }
-    await act(identity.tpm);
+    await act(identity);
   } finally {
     await closeIdentity(identity);
   }

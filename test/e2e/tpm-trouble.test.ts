@@ -136,6 +136,17 @@ describe("another TPM", () => {
     expect(await succeed(gateway.run("provision"))).toMatchObject({ outcome: "kept", registrationId: newId });
   });
 
+  it("is not the one to roll back with", async () => {
+    const { registrationId } = gateway.assignment();
+    use(other.tcti);
+    await enrollPresentTpm();
+    expect((await gateway.run("reprovision")).code).toBe(0);
+    await losesNothing(() => refuse(gateway.run("rollback"), "ERR_TPM_CHANGED"));
+    use(swtpm.tcti);
+    await succeed(gateway.run("rollback"));
+    expect(gateway.assignment()["registrationId"]).toBe(registrationId);
+  });
+
   it("is noticed before a hub key is put into it", async () => {
     rmSync(join(gateway.stateDirectory, "current/hub-key.persisted"));
     use(other.tcti);

@@ -34,6 +34,7 @@ describe("a response code", () => {
     ["0x4d0004", "our BAD_KEY", "ERR_TPM_KEY_REJECTED"],
     ["0x4d0005", "our OTHER_OBJECT", "ERR_TPM_HANDLE_OCCUPIED"],
     ["0x4d0009", "our ARGUMENT", "ERR_INTERNAL"],
+    ["0x4d000a", "our TIMEOUT", "ERR_TPM_TIMEOUT"],
   ])("%s (%s) is %s", (rc, _name, code) => {
     expect(codeOf(Number(rc))).toBe(code);
   });
@@ -55,6 +56,13 @@ describe("a response code", () => {
     const error = tpmError(0x921, "cannot sign with the key at 0x81000100", "tpm:warn(2.0): lockout");
     expect(error.message).toBe("cannot sign with the key at 0x81000100: tpm:warn(2.0): lockout (0x921)");
     expect(error.details.rc).toBe(0x921);
+  });
+
+  it.each([
+    [0x902, "/dev/tpmrm0"],
+    [0x922, "[identity.tpm] timeout"],
+  ])("%i is busy for a reason of its own", (rc, hint) => {
+    expect(tpmError(rc, "cannot sign", "busy").hint).toContain(hint);
   });
 
   it.each([0x902, 0x903, 0x905, 0x906, 0xc0903])("%i means that slots are taken", (rc) => {
