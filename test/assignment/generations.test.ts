@@ -18,12 +18,15 @@ import type { Assignment } from "../../src/assignment/assignment.ts";
 import { encodeAssignment } from "../../src/assignment/assignment.ts";
 import {
   discard,
+  forgetPersistedHubKeys,
   type Generation,
   goodGenerations,
   isHubKeyPersisted,
   loadCurrent,
+  makeCurrent,
   markHubKeyPersisted,
   prepareState,
+  previousGeneration,
   promote,
   stage,
   verifyStaged,
@@ -32,6 +35,7 @@ import { lockState } from "../../src/assignment/lock.ts";
 import { silentLog } from "../../src/system/log.ts";
 import { anAssignment } from "../support/assignments.ts";
 import { finished, nodeCommand, source, started } from "../support/children.ts";
+import { faultInjector } from "../support/fault-injector.ts";
 import { recordingLog } from "../support/recording-log.ts";
 import { changesIn } from "../support/system-calls.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
@@ -137,6 +141,28 @@ describe("generations", () => {
     markHubKeyPersisted(generation);
     expect(isHubKeyPersisted(generation)).toBe(true);
     expect(loadCurrent(state, { log: silentLog })).toEqual(generation);
+  });
+
+  it("all forget it before another key goes there", () => {
+    const state = stateWith();
+    const both = [putAway(state, {}, Buffer.from("j")), putAway(state, {}, Buffer.from("k"))];
+    for (const generation of both) markHubKeyPersisted(generation);
+    forgetPersistedHubKeys(state);
+    expect(both.map(isHubKeyPersisted)).toEqual([false, false]);
+    forgetPersistedHubKeys(state);
+  });
+
+  it("can be gone back to, once, and the next promotion goes on from there", () => {
+    const state = stateWith("a", "b");
+    const current = loadCurrent(state, { log: silentLog }) as Generation;
+    const previous = previousGeneration(state, current) as Generation;
+    expect(previous).toMatchObject({ number: 1, assignment: { deviceId: "a" } });
+    makeCurrent(state, previous);
+    expect(loadCurrent(state, { log: silentLog })).toEqual(previous);
+    expect(previousGeneration(state, previous)).toBeUndefined();
+
+    expect(putAway(state, { deviceId: "c" }).number).toBe(3);
+    expect(goodGenerations(state).map(({ assignment }) => assignment.deviceId)).toEqual(["c", "a"]);
   });
 
   it("are not verified when the disk gives back something else", async () => {
@@ -313,5 +339,24 @@ describe("a damaged generation", () => {
     chmodSync(assignmentFile(state), 0);
     expect((await thrownBy(() => loadCurrent(state, { log: silentLog }))).code).toBe("ERR_STATE_DIRECTORY");
     expect(quarantined(state)).toEqual([]);
+  });
+
+  it("is told from one that the disk does not give out just now", async () => {
+    const state = stateWith("a", "b");
+    const program = `
+      import { loadCurrent } from ${source("assignment/generations.ts")};
+      try {
+        loadCurrent(${JSON.stringify(state)}, { log: console });
+      } catch (error) {
+        console.log(error.code);
+      }`;
+    const injector = faultInjector(temporaryDirectory(), [join(state, "generations/000002")]);
+    const isRead = ({ name }: { name: string }): boolean => name === "read";
+    await finished([...injector.under(0, "eio"), ...nodeCommand(program)]);
+    const nth = injector.calls().findIndex(isRead) + 1;
+    const run = await finished([...injector.under(nth, "eio"), ...nodeCommand(program)]);
+    expect(run).toMatchObject({ code: 0, stdout: "ERR_STATE_DIRECTORY\n", stderr: "" });
+    expect(quarantined(state)).toEqual([]);
+    expect(currentDevice(state)).toBe("b");
   });
 });
