@@ -20,7 +20,7 @@ export interface Attempt {
 
 export interface Connection {
   /** Runs `act` when everything asked before is done: ESYS serves one call at a time. */
-  exclusively<T>(act: () => Promise<T>, options?: Waiting): Promise<T>;
+  exclusively<T>(act: () => Promise<T>, options?: ExclusiveOptions): Promise<T>;
   /** Inside `exclusively`. Resolves to 0 or an expected response code; throws the MooringError of any other. */
   call(verb: Verb, args: readonly Argument[], attempt: Attempt): Promise<number>;
   close(): Promise<void>;
@@ -29,6 +29,11 @@ export interface Connection {
 export interface Waiting {
   /** Ends what is under way within a second, whatever the TPM does; then its reason is thrown. */
   readonly signal?: AbortSignal | undefined;
+}
+
+interface ExclusiveOptions extends Waiting {
+  /** Several commands that belong together: when the signal comes between them, they may be finished if that is quick. */
+  readonly isTransaction?: boolean;
 }
 
 export interface ConnectOptions extends Waiting {
@@ -82,6 +87,17 @@ async function cancellable(
   }
 }
 
+const transactionGraceMs = 500;
+
+/** Aborts a moment after the signal, and at once where that has happened already. */
+function delayed(signal: AbortSignal | undefined): AbortSignal | undefined {
+  if (!signal || signal.aborted) return signal;
+  const controller = new AbortController();
+  const abort = (): void => controller.abort(signal.reason);
+  signal.addEventListener("abort", () => setTimeout(abort, transactionGraceMs).unref(), { once: true });
+  return controller.signal;
+}
+
 function inWords(library: TpmLibrary, context: Context, rc: number): string {
   if (rc !== ownRc.timeout) return library.explain(rc);
   const { command, limitMs } = library.lastCommand(context);
@@ -103,7 +119,9 @@ function connection(
     if (closed)
       return Promise.reject(new MooringError("ERR_TPM_UNAVAILABLE", `the TPM at ${tcti} is closed already`));
     const result = last.then(() => {
-      signal = options.signal && whole ? AbortSignal.any([options.signal, whole]) : (options.signal ?? whole);
+      const asked =
+        options.signal && whole ? AbortSignal.any([options.signal, whole]) : (options.signal ?? whole);
+      signal = options.isTransaction ? delayed(asked) : asked;
       return act();
     });
     last = result.catch(() => {});

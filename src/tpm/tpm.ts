@@ -88,11 +88,14 @@ export async function openTpm(options: TpmOptions): Promise<Tpm> {
         await findOwnOccupant(commands, handle, own);
       }),
     persist: (wrappedKey, handle, own) =>
-      exclusively(async () => {
-        if (await persistOwned(commands, wrappedKey, handle, own)) return;
-        options.log.warn("tpm.key-not-marked", { handle: hex(handle) });
-      }),
-    evict: (handle, own) => exclusively(() => evictOwned(commands, handle, own)),
+      exclusively(
+        async () => {
+          if (await persistOwned(commands, wrappedKey, handle, own)) return;
+          options.log.warn("tpm.key-not-marked", { handle: hex(handle) });
+        },
+        { isTransaction: true },
+      ),
+    evict: (handle, own) => exclusively(() => evictOwned(commands, handle, own), { isTransaction: true }),
     nameOf: wrappedKeyName,
     close: connection.close,
   };

@@ -7,8 +7,9 @@ import type { Swtpm } from "./swtpm.ts";
 
 /** TPM_CC */
 export const commandCode = {
-  createPrimary: 0x131,
+  evictControl: 0x120,
   nvDefineSpace: 0x12a,
+  createPrimary: 0x131,
   activateCredential: 0x147,
   hmac: 0x155,
   import: 0x156,
