@@ -29,6 +29,17 @@ async function identitySource({ identity }: Config): Promise<Source> {
 }
 
 /**
+ * `auto` is decided once: neither a TPM whose driver is late this time nor one that turns up makes another device of a
+ * gateway that has an assignment. An operator who reprovisions decides anew.
+ */
+async function sourceSince(saved: Assignment | undefined, config: Config): Promise<Source> {
+  const { source, x509 } = config.identity;
+  if (source === "auto" && saved?.attestation === "tpm") return "tpm";
+  if (source === "auto" && saved?.attestation === "x509" && x509) return "x509";
+  return identitySource(config);
+}
+
+/**
  * What can be known of the wanted identity without the TPM or a certificate's private key, to compare with what is
  * `saved`. A fact that is missing just now, such as the address of a network card that is still asleep, costs nobody
  * a good assignment: it only leaves the name unknown.
@@ -38,7 +49,7 @@ export async function wantedBy(
   saved: Assignment | undefined,
   tools: { clock: Clock; log: Log },
 ): Promise<Wanted> {
-  const source = await identitySource(config);
+  const source = await sourceSince(saved, config);
   const { endpoint, idScope } = config.provisioning;
   const wanted = { endpoint, idScope, attestation: attestationOf[source] };
   if (saved === undefined) return wanted;
