@@ -8,6 +8,7 @@ import { openFailure } from "./device-node.ts";
 import { type Argument, type Context, type TpmLibrary, tpmLibrary, type Verb } from "./library.ts";
 import { lockoutError } from "./lockout.ts";
 import { isForgotten, isOutOfSlots, ownRc, rcFailure, tpmError } from "./response-codes.ts";
+import { cancellable, delayed, type Waiting } from "./waiting.ts";
 
 export interface Attempt {
   /** What is tried on what, for the error's text. */
@@ -24,11 +25,6 @@ export interface Connection {
   /** Inside `exclusively`. Resolves to 0 or an expected response code; throws the MooringError of any other. */
   call(verb: Verb, args: readonly Argument[], attempt: Attempt): Promise<number>;
   close(): Promise<void>;
-}
-
-export interface Waiting {
-  /** Ends what is under way within a second, whatever the TPM does; then its reason is thrown. */
-  readonly signal?: AbortSignal | undefined;
 }
 
 interface ExclusiveOptions extends Waiting {
@@ -65,37 +61,6 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
     await library.closeContext(context);
     throw error;
   }
-}
-
-async function cancellable(
-  library: TpmLibrary,
-  context: Context,
-  verb: Verb,
-  args: readonly Argument[],
-  signal: AbortSignal | undefined,
-): Promise<number> {
-  signal?.throwIfAborted();
-  const cancel = (): void => library.cancel(context);
-  signal?.addEventListener("abort", cancel, { once: true });
-  try {
-    const rc = await library.call(verb, context, ...args);
-    if (rc !== 0) signal?.throwIfAborted();
-    return rc;
-  } finally {
-    signal?.removeEventListener("abort", cancel);
-    if (signal?.aborted) library.resume(context);
-  }
-}
-
-const transactionGraceMs = 500;
-
-/** Aborts a moment after the signal, and at once where that has happened already. */
-function delayed(signal: AbortSignal | undefined): AbortSignal | undefined {
-  if (!signal || signal.aborted) return signal;
-  const controller = new AbortController();
-  const abort = (): void => controller.abort(signal.reason);
-  signal.addEventListener("abort", () => setTimeout(abort, transactionGraceMs).unref(), { once: true });
-  return controller.signal;
 }
 
 function inWords(library: TpmLibrary, context: Context, rc: number): string {

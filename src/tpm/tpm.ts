@@ -3,7 +3,7 @@
 
 import type { Log } from "../system/log.ts";
 import { capacity, hex, output, sized } from "./arguments.ts";
-import { type Attempt, type Connection, type ConnectOptions, connect, type Waiting } from "./connection.ts";
+import { type Attempt, type Connection, type ConnectOptions, connect } from "./connection.ts";
 import { describeFacts, factsSize, type TpmDescription } from "./description.ts";
 import type { Argument } from "./library.ts";
 import {
@@ -17,6 +17,7 @@ import {
 import { ownershipCommands } from "./ownership-commands.ts";
 import { wrappedKeyName } from "./public-area.ts";
 import { findOrCreate, readCertificate, rootKeys, type UniqueForm } from "./root-keys.ts";
+import type { Waiting } from "./waiting.ts";
 
 export interface TpmOptions extends ConnectOptions {
   readonly uniqueForm?: UniqueForm;
