@@ -71,11 +71,14 @@ export async function findLosses(
   return losses;
 }
 
+/** Behind an accident these may lie there for a while: the next who locks, or makes another one current, reuses them. */
+const reused = ["lock-journal", ".current.new"];
+
 /** What a finished run must not leave lying about. */
 export function findLitter({ stateDirectory }: Gateway): string[] {
   const generations = readdirSync(join(stateDirectory, "generations"));
   const litter = readdirSync(stateDirectory).filter(
-    (name) => !["current", "generations", "hub.env", "lock", "lock-journal"].includes(name),
+    (name) => !["current", "generations", "hub.env", "lock", ...reused].includes(name),
   );
   if (generations.length > 2 || generations.some((name) => !/^\d{6}$/.test(name)))
     litter.push(...generations);
