@@ -11,7 +11,7 @@ import { succeed } from "../support/mooring.ts";
 import { type Lane, type Outcome, openLane } from "../support/sweep-lane.ts";
 import type { Swtpm } from "../support/swtpm.ts";
 
-const { MOORING_SWEEP: asked = "40" } = process.env;
+const { MOORING_SWEEP: asked = "90" } = process.env;
 const everything = asked === "all";
 const budgetMs = everything ? Number.POSITIVE_INFINITY : Number(asked) * 1000;
 const timeout = everything ? 10_800_000 : 3 * budgetMs + 60_000;
