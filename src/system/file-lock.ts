@@ -9,6 +9,9 @@ export interface FileLock {
   release(): void;
 }
 
+/** Keeps what is locked reachable: garbage collection would close the database, and with it give up the lock. */
+const held = new Set<{ close(): void }>();
+
 /** Result codes of SQLite. */
 const sqlite = { busy: 5, full: 13 };
 
@@ -25,7 +28,12 @@ export function takeFileLock(path: string): FileLock | undefined {
     if (resultCode(error) === sqlite.busy) return undefined;
     throw error;
   }
-  return { release: () => database.close() };
+  held.add(database);
+  return {
+    release: () => {
+      if (held.delete(database)) database.close();
+    },
+  };
 }
 
 /** Whether it could not be locked because the disk is full. */

@@ -286,16 +286,24 @@ describe("a service that cannot start", () => {
 
   it("gets the data directory of a process that was killed", async () => {
     const module = pathToFileURL("src/service/data-directory.ts").href;
-    const hold = `(await import(${JSON.stringify(module)})).lockDataDirectory(process.argv[1]); console.log("held"); setInterval(() => {}, 1000);`;
-    const holder = spawn(process.execPath, ["--input-type=module", "-e", hold, dataDirectory], {
-      stdio: ["ignore", "pipe", "inherit"],
-    });
-    await once(holder.stdout, "data");
-    expect(() => lockDataDirectory(dataDirectory)).toThrow(
-      expect.objectContaining({ code: "ERR_SERVICE_START" }),
+    const hold = `(await import(${JSON.stringify(module)})).lockDataDirectory(process.argv[1]); gc(); console.log("held"); setInterval(() => {}, 1000);`;
+    const holder = spawn(
+      process.execPath,
+      ["--expose-gc", "--input-type=module", "-e", hold, dataDirectory],
+      {
+        stdio: ["ignore", "pipe", "inherit"],
+      },
     );
-    holder.kill("SIGKILL");
-    await once(holder, "exit");
+    const ended = once(holder, "exit");
+    try {
+      await once(holder.stdout, "data");
+      expect(() => lockDataDirectory(dataDirectory)).toThrow(
+        expect.objectContaining({ code: "ERR_SERVICE_START" }),
+      );
+    } finally {
+      holder.kill("SIGKILL");
+      await ended;
+    }
     lockDataDirectory(dataDirectory).release();
   });
 
