@@ -4,6 +4,7 @@
 import type { Assignment } from "../assignment/assignment.ts";
 import type { Config } from "../config/schema.ts";
 import { factsUsedIn } from "../config/templates.ts";
+import { MooringError } from "../errors.ts";
 import type { SymmetricKeyIdentity } from "../identity/symmetric-key.ts";
 import type { TpmIdentity } from "../identity/tpm.ts";
 import type { X509Identity } from "../identity/x509.ts";
@@ -108,6 +109,35 @@ export async function openIdentity(
   const { openSymmetricKeyIdentity } = await import("../identity/symmetric-key.ts");
   return openSymmetricKeyIdentity(symmetricKey ?? {}, { registrationId, ...tools });
 }
+
+/**
+ * Opens the TPM that a saved assignment belongs to, acts, and closes it. `auto` means the TPM here, even while it is
+ * not there. Throws ERR_IDENTITY_NOT_FOUND when another identity is configured.
+ */
+export async function withTpm(
+  config: Config,
+  tools: { clock: Clock; log: Log; signal: AbortSignal },
+  act: (identity: TpmIdentity) => Promise<void>,
+): Promise<void> {
+  const source = config.identity.source === "auto" ? "tpm" : config.identity.source;
+  const identity = source === "tpm" ? await openIdentity(configuredAs(source, config), tools) : undefined;
+  if (identity?.source !== "tpm") {
+    throw new MooringError(
+      "ERR_IDENTITY_NOT_FOUND",
+      "the saved assignment needs the TPM, and the configured identity is another",
+    );
+  }
+  try {
+    await act(identity);
+  } finally {
+    await closeIdentity(identity);
+  }
+}
+
+const configuredAs = (source: Source, config: Config): Config => ({
+  ...config,
+  identity: { ...config.identity, source },
+});
 
 /** What the identity itself has to say in templates. */
 export function factsOf(identity: Identity): OwnFacts {

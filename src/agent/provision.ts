@@ -22,7 +22,7 @@ import type { TpmIdentity } from "../identity/tpm.ts";
 import type { Connected, Tools } from "./connect.ts";
 import { type Decision, decide, type Trigger } from "./decide.ts";
 import { keepHubKey, needsItsHubKey, ownHubKeys, proveHubKey } from "./hub-key.ts";
-import { closeIdentity, type Identity, openIdentity, wantedBy } from "./identity.ts";
+import { closeIdentity, type Identity, openIdentity, wantedBy, withTpm } from "./identity.ts";
 import { requirePinnedTpm } from "./pinned-tpm.ts";
 
 export interface Provisioned {
@@ -160,19 +160,6 @@ function contentOf(
 async function prove(staged: Staged, identity: Identity): Promise<void> {
   verifyStaged(staged);
   if (identity.source === "tpm") await proveHubKey(identity.tpm, staged);
-}
-
-async function withTpm(
-  config: Config,
-  tools: Tools,
-  act: (identity: TpmIdentity) => Promise<void>,
-): Promise<void> {
-  const identity = await openIdentity(config, tools);
-  try {
-    if (identity.source === "tpm") await act(identity);
-  } finally {
-    await closeIdentity(identity);
-  }
 }
 
 async function publish(config: Config, { assignment }: Generation, tools: Tools): Promise<Provisioned> {

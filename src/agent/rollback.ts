@@ -7,10 +7,9 @@ import { lockState } from "../assignment/lock.ts";
 import { publishOutputs } from "../assignment/outputs.ts";
 import type { Config } from "../config/schema.ts";
 import { MooringError } from "../errors.ts";
-import type { TpmIdentity } from "../identity/tpm.ts";
 import type { Tools } from "./connect.ts";
 import { keepHubKey, proveHubKey } from "./hub-key.ts";
-import { closeIdentity, openIdentity } from "./identity.ts";
+import { withTpm } from "./identity.ts";
 import { requirePinnedTpm } from "./pinned-tpm.ts";
 import type { Provisioned } from "./provision.ts";
 
@@ -45,25 +44,6 @@ export async function rollBack(config: Config, tools: Tools): Promise<Provisione
   tools.log.info("assignment.rolled-back", shown(previous));
   const outputs = await publishOutputs(config.outputs, previous.assignment, tools);
   return { assignment: previous.assignment, outputs };
-}
-
-async function withTpm(
-  config: Config,
-  tools: Tools,
-  act: (identity: TpmIdentity) => Promise<void>,
-): Promise<void> {
-  const identity = await openIdentity(config, tools);
-  try {
-    if (identity.source !== "tpm") {
-      throw new MooringError(
-        "ERR_IDENTITY_NOT_FOUND",
-        "the assignment before the current one needs the TPM, and the configured identity is another",
-      );
-    }
-    await act(identity);
-  } finally {
-    await closeIdentity(identity);
-  }
 }
 
 const nothingCurrent = (stateDirectory: string): MooringError =>

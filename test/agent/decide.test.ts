@@ -1,20 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { decide, type Wanted } from "../../src/agent/decide.ts";
-import type { Assignment } from "../../src/assignment/assignment.ts";
+import { anAssignment } from "../support/assignments.ts";
 
-const assignment: Assignment = {
-  schemaVersion: 1,
-  assignedHub: "hub.example",
-  deviceId: "dev",
+const assignment = anAssignment({
   registrationId: "dev",
   idScope: "0ne1",
   endpoint: "dps.example",
-  attestation: "x509",
-  transport: "mqtt",
-  assignedAt: "2026-01-01T00:00:00.000Z",
   publicKeySha256: "aa",
-  inputs: "bb",
-};
+});
 
 const wanted: Wanted = {
   endpoint: "dps.example",

@@ -3,12 +3,13 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { wantedBy } from "../../src/agent/identity.ts";
-import type { Assignment } from "../../src/assignment/assignment.ts";
+import { wantedBy, withTpm } from "../../src/agent/identity.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import type { Config } from "../../src/config/schema.ts";
 import { systemClock } from "../../src/system/clock.ts";
 import { silentLog } from "../../src/system/log.ts";
+import { anAssignment } from "../support/assignments.ts";
+import { thrownBy } from "../support/thrown.ts";
 import { selfSigned } from "../support/tls-server.ts";
 
 const tools = { clock: systemClock, log: silentLog };
@@ -33,20 +34,6 @@ function auto({ tpmIsThere }: { tpmIsThere: boolean }): Config {
   return loadConfig(file);
 }
 
-const saved = (attestation: Assignment["attestation"]): Assignment => ({
-  schemaVersion: 1,
-  assignedHub: "hub.example",
-  deviceId: "gw-1",
-  registrationId: "gw-1",
-  idScope: "0ne00000000",
-  endpoint: "dps.example",
-  attestation,
-  transport: "https",
-  assignedAt: "2026-01-01T00:00:00.000Z",
-  publicKeySha256: "aa",
-  inputs: "bb",
-});
-
 describe("with source = auto", () => {
   it.each([
     [true, undefined, "tpm"],
@@ -57,8 +44,30 @@ describe("with source = auto", () => {
   ] as const)(
     "a TPM there: %s, assigned by: %s, the identity wanted is of kind %s",
     async (tpmIsThere, before, kind) => {
-      const wanted = await wantedBy(auto({ tpmIsThere }), before && saved(before), tools);
+      const wanted = await wantedBy(
+        auto({ tpmIsThere }),
+        before && anAssignment({ attestation: before }),
+        tools,
+      );
       expect(wanted.attestation).toBe(kind);
     },
   );
+});
+
+describe("a saved assignment that belongs to a TPM", () => {
+  const act = (): Promise<void> => expect.fail("acted without the TPM");
+  const signal = new AbortController().signal;
+
+  it("does not take another identity for it while the TPM is not there", async () => {
+    const config = auto({ tpmIsThere: false });
+    expect((await thrownBy(() => withTpm(config, { ...tools, signal }, act))).code).toMatch(/^ERR_TPM_/);
+  });
+
+  it("says so when another identity is configured", async () => {
+    const { identity, ...rest } = auto({ tpmIsThere: true });
+    const config: Config = { ...rest, identity: { ...identity, source: "x509" } };
+    expect((await thrownBy(() => withTpm(config, { ...tools, signal }, act))).code).toBe(
+      "ERR_IDENTITY_NOT_FOUND",
+    );
+  });
 });
