@@ -65,6 +65,33 @@ timeout = "30s"
 # Assignments are kept here; nothing else is needed to start without a network.
 directory = "/var/lib/mooring"
 
+# When a gateway that has an assignment asks for another; \`mooring reprovision\` does so at any time.
+[reprovision]
+# Ask again this long after the last answer, such as "30d".
+every = "off"
+# When configuration or identity are no longer those of the assignment: register again, or only say so in
+# \`mooring status\` and leave it to somebody's \`mooring reprovision\`.
+on_change = "auto"                     # auto | ask
+# When the service says that this device is disabled or removed: go on with the assignment, loudly, or take the
+# outputs away from the programs that read them.
+on_disenrolled = "keep"                # keep | withdraw
+# What reaches a whole fleet at once (a new configuration, the timer) is acted on within this window, each gateway at
+# its own place in it, so that the service's quota holds. DPS takes 1000 registrations a minute.
+splay = "15min"
+# The same for gateways without an assignment. Raise it where thousands are switched on for the first time at once.
+first_boot_splay = "0s"
+
+# \`mooring run\`
+[daemon]
+# End when nothing is due and nobody is connected; a socket or timer unit starts it again.
+idle_exit = "off"                      # off, or a time such as "2min"
+# A clock that cannot be right (1970, or before what this gateway has seen) is waited for this long at most.
+clock_wait = "5min"
+# Where the commands reach the daemon.
+control_socket = "/run/mooring/control.sock"
+# Members of this group may ask for the status, too.
+#control_group = "gateway"
+
 # Where the assignment is published. As many as you like; each file is replaced atomically, and only when it changed.
 [[outputs]]
 path = "/var/lib/mooring/hub.env"

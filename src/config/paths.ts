@@ -36,6 +36,7 @@ export function resolvePaths(tables: Tables, base: string): void {
 
   for (const path of readKeys) change(tables, path, toRead);
   change(tables, ["state", "directory"], toWrite);
+  change(tables, ["daemon", "control_socket"], toWrite);
   const outputs = Array.isArray(tables["outputs"]) ? tables["outputs"] : [];
   for (const output of outputs.filter(isTable)) {
     change(output, ["path"], toWrite);

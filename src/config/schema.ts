@@ -6,16 +6,20 @@ import {
   account,
   command,
   duration,
+  durationOrOff,
+  durationOrZero,
   endpoint,
   idScope,
   mode,
   oneOf,
   path,
   payload,
+  periodOrOff,
   persistentHandle,
   port,
   proxy,
   registrationId,
+  socketPath,
   table,
   tcti,
 } from "./values.ts";
@@ -63,6 +67,26 @@ export interface Config {
   };
   readonly state: { readonly directory: string };
   readonly outputs: readonly Output[];
+  /** When and how a gateway that has an assignment asks for another. */
+  readonly reprovision: {
+    /** Absent: never of its own accord. */
+    readonly everyMs?: number;
+    /** What happens when configuration or identity are no longer those of the assignment. */
+    readonly onChange: "auto" | "ask";
+    /** What happens to the assignment when the service says that the device is disabled or removed. */
+    readonly onDisenrolled: "keep" | "withdraw";
+    /** A fleet that is told the same thing at the same time asks within this window, not at once. */
+    readonly splayMs: number;
+    readonly firstBootSplayMs: number;
+  };
+  readonly daemon: {
+    /** Absent: it stays. */
+    readonly idleExitMs?: number;
+    /** How long to wait for a clock that cannot be right. */
+    readonly clockWaitMs: number;
+    readonly controlSocket: string;
+    readonly controlGroup?: string;
+  };
 }
 
 export interface Output {
@@ -137,6 +161,36 @@ const outputTable = table({
   on_change: exactOptional(command),
 });
 
+const reprovisionTable = pipe(
+  table({
+    every: optional(periodOrOff, "off"),
+    on_change: optional(oneOf(["auto", "ask"]), "auto"),
+    on_disenrolled: optional(oneOf(["keep", "withdraw"]), "keep"),
+    splay: optional(durationOrZero, "15min"),
+    first_boot_splay: optional(durationOrZero, "0s"),
+  }),
+  transform(({ every, splay, firstBootSplay, ...rest }) => ({
+    ...rest,
+    ...(every !== undefined && { everyMs: every }),
+    splayMs: splay,
+    firstBootSplayMs: firstBootSplay,
+  })),
+);
+
+const daemonTable = pipe(
+  table({
+    idle_exit: optional(durationOrOff, "off"),
+    clock_wait: optional(durationOrZero, "5min"),
+    control_socket: optional(socketPath, "/run/mooring/control.sock"),
+    control_group: exactOptional(account),
+  }),
+  transform(({ idleExit, clockWait, ...rest }) => ({
+    ...rest,
+    ...(idleExit !== undefined && { idleExitMs: idleExit }),
+    clockWaitMs: clockWait,
+  })),
+);
+
 /** The whole of config.toml. Unknown keys are left to problems.ts, which knows what was meant. */
 export const configTable = pipe(
   table({
@@ -144,6 +198,8 @@ export const configTable = pipe(
     identity: optional(identityTable, {}),
     state: optional(table({ directory: optional(path, "/var/lib/mooring") }), {}),
     outputs: exactOptional(array(outputTable, "must be a list of tables: [[outputs]]")),
+    reprovision: optional(reprovisionTable, {}),
+    daemon: optional(daemonTable, {}),
   }),
   transform(
     (config): Config => ({

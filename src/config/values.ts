@@ -10,8 +10,10 @@ const scope = /^0[a-z]{2}[a-z0-9]{6,16}$/i;
 const registration = /^[a-z0-9\-._:]{0,127}[a-z0-9-]$/i;
 const proxyUrl = /^http:\/\/(?:[^\s@/]+@)?(?:[a-z0-9.-]+|\[[0-9a-f:.]+\]):\d{1,5}\/?$/i;
 const accountName = /^(?:[a-z_][a-z0-9_.-]*\$?|\d{1,10})$/i;
-const durationPart = /(\d+)\s*(ms|s|min|h)\s*/g;
-const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, min: 60_000, h: 3_600_000 };
+const durationPart = /(\d+)\s*(ms|s|min|h|d)\s*/g;
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
+const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, min: 60_000, h: hourMs, d: dayMs };
 
 /** A message that states the allowed range and shows what was there instead. */
 const must = (words: string) => (issue: v.BaseIssue<unknown>) =>
@@ -57,10 +59,18 @@ export const proxy = v.pipe(
   v.regex(proxyUrl, "must be http://[user:password@]host:port"),
 );
 
+/** What fits into a `sockaddr_un`, with the zero byte that ends it (unix(7)). */
+const longestSocketPath = 107;
+const socketWords = `a path of at most ${longestSocketPath} bytes: a Unix socket has no longer one`;
 const pathWords = "a path";
 export const path = v.pipe(
   v.string(must(pathWords)),
   v.check((text) => text.length > 0 && !text.includes("\0"), must(pathWords)),
+);
+
+export const socketPath = v.pipe(
+  path,
+  v.check((text) => Buffer.byteLength(text) <= longestSocketPath, must(socketWords)),
 );
 
 const payloadWords = "a table of what JSON can say";
@@ -87,13 +97,32 @@ export const mode = v.pipe(
   v.transform((bits) => modeOf(bits) as number),
 );
 
-const durationWords = 'a time from 1s to 24h, such as 90 (seconds), "90s" or "2min"';
 /** Seconds as a number, or text in systemd's manner; milliseconds come out. */
-export const duration = v.pipe(
-  v.union([v.number(), v.string()], must(durationWords)),
-  v.check((time) => durationMs(time) !== undefined, must(durationWords)),
-  v.transform((time) => durationMs(time) as number),
+const durationFrom = (words: string, lowMs: number, highMs: number) => {
+  const isRight = (ms: number): boolean => Number.isInteger(ms) && ms >= lowMs && ms <= highMs;
+  return v.pipe(
+    v.union([v.number(), v.string()], must(words)),
+    v.check((time) => isRight(durationMs(time)), must(words)),
+    v.transform(durationMs),
+  );
+};
+
+export const duration = durationFrom(
+  'a time from 1s to 24h, such as 90 (seconds), "90s" or "2min"',
+  1000,
+  dayMs,
 );
+/** For what may be switched off by being no time at all. */
+export const durationOrZero = durationFrom('a time from 0s to 24h, such as "15min"', 0, dayMs);
+
+const off = v.pipe(
+  v.literal("off"),
+  v.transform(() => undefined),
+);
+const idleWords = 'a time from 1s to 24h, such as "2min", or "off"';
+export const durationOrOff = v.union([off, durationFrom(idleWords, 1000, dayMs)], must(idleWords));
+const periodWords = 'a time from 1min to 365d, such as "30d", or "off"';
+export const periodOrOff = v.union([off, durationFrom(periodWords, 60_000, 365 * dayMs)], must(periodWords));
 
 export function isTable(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date);
@@ -104,14 +133,12 @@ function modeOf(bits: number | string): number | undefined {
   return Number.isInteger(bits) && bits >= 0 && bits <= 0o777 ? bits : undefined;
 }
 
-function durationMs(time: number | string): number | undefined {
-  const ms = typeof time === "number" ? time * 1000 : durationTextMs(time.trim());
-  return Number.isInteger(ms) && ms >= 1000 && ms <= 86_400_000 ? ms : undefined;
-}
-
-function durationTextMs(text: string): number {
+/** Not a number for what is no time. */
+function durationMs(time: number | string): number {
+  if (typeof time === "number") return time * 1000;
+  const text = time.trim();
   const parts = [...text.matchAll(durationPart)];
-  if (parts.map(([whole]) => whole).join("") !== text) return Number.NaN;
+  if (parts.length === 0 || parts.map(([whole]) => whole).join("") !== text) return Number.NaN;
   return parts.reduce((sum, [, count, unit]) => sum + Number(count) * (unitMs[unit ?? ""] ?? Number.NaN), 0);
 }
 

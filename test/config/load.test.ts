@@ -47,6 +47,8 @@ describe("loadConfig", () => {
       },
       state: { directory: "/var/lib/mooring" },
       outputs: [{ path: "/var/lib/mooring/hub.env", format: "env", mode: 0o640 }],
+      reprovision: { onChange: "auto", onDisenrolled: "keep", splayMs: 900_000, firstBootSplayMs: 0 },
+      daemon: { clockWaitMs: 300_000, controlSocket: "/run/mooring/control.sock" },
     });
   });
 
@@ -69,6 +71,17 @@ describe("loadConfig", () => {
       symmetric_key = { group_key_file = "/g" }
       [state]
       directory = "/data/mooring"
+      [reprovision]
+      every = "30d 12h"
+      on_change = "ask"
+      on_disenrolled = "withdraw"
+      splay = 3600
+      first_boot_splay = "5min"
+      [daemon]
+      idle_exit = "2min"
+      clock_wait = "0s"
+      control_socket = "/run/gateway/mooring.sock"
+      control_group = "gateway"
       [[outputs]]
       path = "/run/gateway/hub.conf"
       format = "template"
@@ -115,6 +128,19 @@ describe("loadConfig", () => {
           onChange: ["systemctl", "try-restart", "gateway.service"],
         },
       ],
+      reprovision: {
+        everyMs: 2_635_200_000,
+        onChange: "ask",
+        onDisenrolled: "withdraw",
+        splayMs: 3_600_000,
+        firstBootSplayMs: 300_000,
+      },
+      daemon: {
+        idleExitMs: 120_000,
+        clockWaitMs: 0,
+        controlSocket: "/run/gateway/mooring.sock",
+        controlGroup: "gateway",
+      },
     });
   });
 
@@ -146,9 +172,9 @@ describe("loadConfig", () => {
 
   it("leaves no path relative, whichever key it stands at", () => {
     const schema = readFileSync(new URL("../../src/config/schema.ts", import.meta.url), "utf8");
-    const keys = [...schema.matchAll(/\b([a-z_0-9]+): (?:exactOptional|optional)\(path\b/g)].map(
-      ([, key]) => key,
-    );
+    const keys = [
+      ...schema.matchAll(/\b([a-z_0-9]+): (?:exactOptional|optional)\((?:path|socketPath)\b/g),
+    ].map(([, key]) => key);
     const config = JSON.stringify(
       load(`
         [provisioning]
@@ -168,6 +194,8 @@ describe("loadConfig", () => {
         symmetric_key = { key_file = "rel/key_file" }
         [state]
         directory = "rel/directory"
+        [daemon]
+        control_socket = "rel/control_socket"
         [[outputs]]
         path = "rel/path"
         format = "template"
@@ -241,6 +269,25 @@ describe("a single value", () => {
     [`${scope}ports = { mqtt = "1" }`, /ports\.mqtt: must be a port .* not "1"/],
     [`${scope}deadline = 0`, /deadline: must be a time from 1s to 24h/],
     [`${scope}deadline = "25h"`, /deadline: must be a time/],
+    [`${scope}deadline = ""`, /deadline: must be a time/],
+    [
+      `${scope}[reprovision]\nevery = "30s"`,
+      /every: must be a time from 1min to 365d, such as "30d", or "off"/,
+    ],
+    [`${scope}[reprovision]\nevery = "366d"`, /every: must be a time from 1min to 365d/],
+    [`${scope}[reprovision]\nevery = false`, /every: must be a time .* not false/],
+    [`${scope}[reprovision]\nsplay = -1`, /splay: must be a time from 0s to 24h/],
+    [`${scope}[reprovision]\non_change = "never"`, /on_change: must be one of "auto", "ask"/],
+    [
+      `${scope}[daemon]\nidle_exit = "0s"`,
+      /idle_exit: must be a time from 1s to 24h, such as "2min", or "off"/,
+    ],
+    [`${scope}[daemon]\nclock_wait = "off"`, /clock_wait: must be a time from 0s to 24h/],
+    [
+      `${scope}[daemon]\ncontrol_socket = "/${"s".repeat(107)}"`,
+      /control_socket: must be a path of at most 107/,
+    ],
+    [`${scope}[daemon]\ncontrol_group = "a b"`, /control_group: must be the name or number/],
     [`${scope}payload = 3`, /payload: must be a table/],
     [`${scope}ca_file = ""`, /ca_file: must be a path/],
     [`${scope}ca_file = "a\\u0000b"`, /ca_file: must be a path/],
@@ -293,6 +340,9 @@ describe("a single value", () => {
   const accepted = [
     `${scope}deadline = 90`,
     `${scope}deadline = "1h"`,
+    `${scope}[reprovision]\nevery = "365d"\nsplay = "0s"`,
+    `${scope}[reprovision]\nevery = "off"\n[daemon]\nidle_exit = "off"`,
+    `${scope}[daemon]\ncontrol_socket = "/${"s".repeat(106)}"`,
     `${scope}endpoint = "127.0.0.1"`,
     `${scope}endpoint = "localhost"`,
     `${scope}proxy = "http://[::1]:3128"`,
