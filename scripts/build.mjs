@@ -3,6 +3,7 @@ import { chmodSync, readFileSync, rmSync } from "node:fs";
 import { builtinModules } from "node:module";
 import { relative, resolve } from "node:path";
 import { build } from "esbuild";
+import { buildPortal } from "./portal.mjs";
 
 // Many members of Node's built-in modules are lazy: to look at one is to load what is behind it. An ES import of
 // `node:http` or `node:util`, and just as much the copy that esbuild makes of a CommonJS module's members, looks at
@@ -122,6 +123,8 @@ for (const [name, entry] of entries) {
   });
   refuseEagerImports(metafile);
 }
+
+await buildPortal();
 
 // The FFI is found by its name when a TPM is opened. In one file, and with its compiled parts named instead of
 // searched for, it loads in half the time; its debug lines, which cost a terminal's set-up, go nowhere.

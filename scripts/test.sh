@@ -9,6 +9,7 @@ say() { printf 'test: %s\n' "$*" >&2; }
 complaints=''
 say "types, lint, dead code"
 tsc --noEmit || complaints="$complaints tsc"
+tsc --noEmit -p src/service/portal/page || complaints="$complaints tsc(page)"
 biome check --error-on-warnings . || complaints="$complaints biome"
 knip || complaints="$complaints knip"
 

@@ -39,7 +39,7 @@ interface Source {
 
 const sources = (): Source[] =>
   readdirSync("src", { recursive: true, encoding: "utf8" })
-    .filter((file) => file.endsWith(".ts"))
+    .filter((file) => /\.tsx?$/.test(file))
     .map((file) => ({ file, text: readFileSync(join("src", file), "utf8") }));
 
 const importsOf = ({ text }: Source): string[] =>
@@ -49,7 +49,7 @@ const roomOf = (file: string): string => file.split("/")[0]?.replace(/\.ts$/, ""
 
 const inner = (source: Source): string[] =>
   importsOf(source)
-    .filter((specifier) => specifier.startsWith(".") && specifier.endsWith(".ts"))
+    .filter((specifier) => specifier.startsWith(".") && /\.tsx?$/.test(specifier))
     .map((specifier) => normalize(join(dirname(source.file), specifier)));
 
 function wrongWay(source: Source): string[] {
