@@ -1,4 +1,5 @@
 // Bundles src/ into dist/: a small entry, the program, and what only some commands need. Native code stays outside.
+import { spawnSync } from "node:child_process";
 import { chmodSync, readFileSync, rmSync } from "node:fs";
 import { builtinModules } from "node:module";
 import { relative, resolve } from "node:path";
@@ -94,6 +95,14 @@ function refuseEagerImports({ outputs }) {
     throw new Error(`the program imports ${wrong.join(", ")} at once; import() it where it is used`);
 }
 
+/** For who has no clock to trust: the commit's time where there is one, so that building twice gives the same bytes. */
+function builtAt() {
+  const { SOURCE_DATE_EPOCH } = process.env;
+  if (SOURCE_DATE_EPOCH) return Number(SOURCE_DATE_EPOCH) * 1000;
+  const { stdout, status } = spawnSync("git", ["log", "-1", "--format=%ct"], { encoding: "utf8" });
+  return status === 0 ? Number(stdout) * 1000 : Date.now();
+}
+
 rmSync("dist", { recursive: true, force: true });
 const entries = [
   ...Object.entries(files).map(([name, source]) => [
@@ -114,6 +123,7 @@ for (const [name, entry] of entries) {
     platform: "node",
     target: "node22.13",
     external: ["ffi-napi", "bufferutil", "utf-8-validate"],
+    define: { MOORING_BUILT_AT: String(builtAt()) },
     plugins: [seams(name), builtinMembers, withoutBallast],
     minifyWhitespace: true,
     minifySyntax: true,
