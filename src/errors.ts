@@ -139,6 +139,11 @@ export const errorTable = {
   ),
   ERR_CANCELLED: row("soon", 75, "it was stopped; nothing was changed"),
 
+  ERR_CLOCK_IMPLAUSIBLE: row(
+    "after",
+    75,
+    "set the clock or let it be synchronised: `timedatectl status`; no attempt is counted meanwhile",
+  ),
   ERR_UNAUTHORIZED: row(
     "later",
     77,

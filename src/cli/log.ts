@@ -18,6 +18,9 @@ export function commandLog({ verbose }: { verbose: boolean }): Log {
 /** What the well-known events mean to somebody who watches. Others show their own name. */
 const sentences: Record<string, (f: Fields) => string> = {
   "provisioning.started": (f) => `provisioning, because ${f["because"]}`,
+  "clock.implausible": (f) => `${f["because"]}: waiting ${seconds(f["retryInMs"])} for it to be set`,
+  "clock.still-implausible": (f) => `${f["because"]}: trying all the same`,
+  "clock.plausible": () => "the clock can be believed now",
   "identity.opened": (f) => `identity read from ${f["source"]}: ${f["registrationId"]}`,
   "tpm.key-created": (f) => `created the ${f["key"]} in the TPM at ${f["handle"]}`,
   "transport.chosen": (f) => `going over ${f["transport"]}: ${f["because"]}`,
