@@ -1,16 +1,18 @@
-// Which hub gets a device. Pure: the same enrollment, hubs and registration always give the same answer.
+// Which hub gets a device, as far as the service decides that by itself. Pure: the same enrollment, hubs and
+// registration always give the same answer.
 
 import { createHash } from "node:crypto";
-import type { EnrollmentGroup, IndividualEnrollment } from "./records.ts";
+import type { EnrollmentGroup, IndividualEnrollment, LinkedHub } from "./records.ts";
+import { keyOf } from "./tables.ts";
 
 export type Allocation =
   | { readonly hub: string }
   | { readonly errorCode: number; readonly errorMessage: string };
 
-/** `registrationKey` is what the hash spreads; `linkedHubs` are used where the enrollment names none. */
+/** `registrationKey` is what the hash spreads; all of `linkedHubs` take part where the enrollment names none. */
 export function allocate(
   enrollment: IndividualEnrollment | EnrollmentGroup,
-  { linkedHubs, registrationKey }: { linkedHubs: readonly string[]; registrationKey: string },
+  { linkedHubs, registrationKey }: { linkedHubs: readonly LinkedHub[]; registrationKey: string },
 ): Allocation {
   const { allocationPolicy, iotHubHostName, iotHubs = [] } = enrollment;
   // A hub without a policy means that hub.
@@ -23,20 +25,43 @@ export function allocate(
     if (hub !== undefined) return { hub };
     return { errorCode: 400208, errorMessage: "No IoT hub is specified for the static allocation policy." };
   }
-  // geoLatency is decided by distance, then by hash; seen from one place all hubs are equally far.
-  const hub = spread(iotHubs.length > 0 ? iotHubs : linkedHubs, registrationKey);
+  const candidates = iotHubs.length > 0 ? iotHubs.map((name) => hubNamed(name, linkedHubs)) : linkedHubs;
+  const hub = spread(policy === "geoLatency" ? nearest(candidates) : candidates, registrationKey);
   return hub === undefined
     ? { errorCode: 400208, errorMessage: "No IoT hub is linked or specified." }
     : { hub };
 }
 
-/** Rendezvous hashing: a hub that joins or leaves moves its own share of the devices and no others. */
-function spread(hubs: readonly string[], key: string): string | undefined {
-  const weight = (hub: string): string =>
-    createHash("sha256").update(`${hub.toLowerCase()}\0${key}`).digest("hex");
+/** An enrollment may name a hub that is not linked; it counts once, and nobody knows how far it is. */
+const hubNamed = (name: string, linkedHubs: readonly LinkedHub[]): LinkedHub =>
+  linkedHubs.find(({ hostName }) => keyOf(hostName) === keyOf(name)) ?? {
+    hostName: name,
+    allocationWeight: 1,
+  };
+
+/** Those of the lowest declared latency; all of them when none is declared. */
+function nearest(hubs: readonly LinkedHub[]): readonly LinkedHub[] {
+  const latency = ({ latencyMs = Number.POSITIVE_INFINITY }: LinkedHub): number => latencyMs;
+  const lowest = Math.min(...hubs.map(latency));
+  return hubs.filter((hub) => latency(hub) === lowest);
+}
+
+/**
+ * Weighted rendezvous hashing: each hub gets its share, and one that joins, leaves or changes its weight moves only
+ * the devices that it wins or loses.
+ */
+function spread(hubs: readonly LinkedHub[], key: string): string | undefined {
+  const score = ({ hostName, allocationWeight }: LinkedHub): number => {
+    const hash = createHash("sha256")
+      .update(`${keyOf(hostName)}\0${key}`)
+      .digest();
+    // 48 bits, evenly between 0 and 1, and neither of them.
+    const draw = (hash.readUIntBE(0, 6) + 0.5) / 2 ** 48;
+    return -allocationWeight / Math.log(draw);
+  };
   return hubs
-    .map((hub) => ({ hub, weight: weight(hub) }))
-    .reduce<{ hub?: string; weight: string }>((best, each) => (each.weight > best.weight ? each : best), {
-      weight: "",
+    .map((hub) => ({ hub: hub.hostName, score: score(hub) }))
+    .reduce<{ hub?: string; score: number }>((best, each) => (each.score > best.score ? each : best), {
+      score: 0,
     }).hub;
 }

@@ -14,7 +14,8 @@ import { Refusal, refusalBody } from "./refusal.ts";
 import { register, registrationState } from "./registrar.ts";
 import { isRegistrationId } from "./registration-id.ts";
 import { newOperationId } from "./stamps.ts";
-import { keyOf, type Store } from "./store.ts";
+import type { Store } from "./store.ts";
+import { keyOf } from "./tables.ts";
 
 export interface DeviceRequest {
   readonly transport: "https" | "mqtt" | "mqtt-ws";

@@ -27,7 +27,8 @@ const attestation = jsonObject({
   symmetricKey: v.nullish(jsonObject({ primaryKey: text, secondaryKey: text })),
 });
 
-const hostName = v.pipe(
+/** Of a hub. */
+export const hostName = v.pipe(
   v.string(),
   v.regex(
     /^(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$/,

@@ -5,7 +5,8 @@ import { type EnrollmentBody, readEnrollmentBody } from "./enrollment-body.ts";
 import type { EnrollmentGroup, IndividualEnrollment } from "./records.ts";
 import { Refusal } from "./refusal.ts";
 import { azureTime, newEtag } from "./stamps.ts";
-import type { Store, Table } from "./store.ts";
+import type { Store } from "./store.ts";
+import type { Table } from "./tables.ts";
 
 /** What the service adds when it writes a record. */
 interface Writing<Row> {

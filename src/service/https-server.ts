@@ -22,7 +22,8 @@ import { tlsOptions } from "./tls.ts";
 export interface HttpsServerOptions {
   readonly credential: ServerCredential;
   readonly deviceApi: DeviceApi;
-  readonly serviceApi: FastifyPluginAsync;
+  /** The service API and what else serves operators. */
+  readonly operatorApis: readonly FastifyPluginAsync[];
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -32,7 +33,7 @@ const timeouts = { keepAliveTimeout: 65_000, requestTimeout: 30_000 };
 
 /** A server that is ready and does not listen yet. */
 export async function createHttpsServer(options: HttpsServerOptions): Promise<Server> {
-  const { credential, deviceApi, serviceApi, clock, log } = options;
+  const { credential, deviceApi, operatorApis, clock, log } = options;
 
   const refuse = (reply: FastifyReply, refusal: Refusal): FastifyReply => {
     const requestId = randomUUID();
@@ -65,7 +66,7 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Se
     refuse(reply, new Refusal(404000, `There is nothing at ${request.method} ${request.url.split("?")[0]}`)),
   );
   await app.register(deviceRoutes({ deviceApi }));
-  await app.register(serviceApi);
+  for (const api of operatorApis) await app.register(api);
   await app.ready();
   return app.server as unknown as Server;
 }

@@ -1,7 +1,7 @@
 // Queries of the service API: the little SQL that is understood, and results in pages.
 
 import { Refusal } from "./refusal.ts";
-import type { Page } from "./store.ts";
+import type { Page } from "./tables.ts";
 
 const defaultItems = 100;
 const mostItems = 1000;

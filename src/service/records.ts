@@ -135,11 +135,23 @@ export interface Operation {
   readonly result: unknown;
 }
 
-/** A shared access policy of the service API. `key` is base64. */
+/** A hub that enrollments may be assigned to. */
+export interface LinkedHub {
+  readonly hostName: string;
+  /** 1 to 1000: its share of the devices that are spread by hash. */
+  readonly allocationWeight: number;
+  /** Declared by the operator: how far it is for geoLatency allocation. */
+  readonly latencyMs?: number;
+  /** Made with the service, and gone as soon as another hub is linked. */
+  readonly placeholder?: true;
+}
+
+/** A shared access policy of the service API. Either of its keys, base64, opens it. */
 export interface Policy {
   readonly name: string;
   readonly permissions: readonly Permission[];
-  readonly key: string;
+  readonly primaryKey: string;
+  readonly secondaryKey: string;
 }
 
 export const permissions = [

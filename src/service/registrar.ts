@@ -9,7 +9,8 @@ import { sealAuthenticationKey } from "./attestation/authentication-key.ts";
 import type { Device, DeviceAuthentication, Registration } from "./records.ts";
 import { type Move, planMove, policyFor } from "./reprovision.ts";
 import { azureTime, newEtag } from "./stamps.ts";
-import { keyOf, type Store } from "./store.ts";
+import type { Store } from "./store.ts";
+import { keyOf } from "./tables.ts";
 
 export interface RegisterRequest {
   readonly registrationId: string;
@@ -34,7 +35,7 @@ export function register(store: Store, admission: Admission, request: RegisterRe
   };
 
   const registrationKey = keyOf(request.registrationId);
-  const allocation = allocate(enrollment, { linkedHubs: store.linkedHubs, registrationKey });
+  const allocation = allocate(enrollment, { linkedHubs: store.hubs.all(), registrationKey });
   if ("errorCode" in allocation) {
     // Where the device is now stays on record: it is still there.
     const present = before?.assignedHub !== undefined && {

@@ -25,7 +25,8 @@ export function authorize(call: ServiceCall, policies: readonly Policy[], needed
   if (!token) throw unauthorized("the authorization is not a SAS token");
   const policy = policies.find(({ name }) => name === token.keyName);
   if (!policy) throw unauthorized("the SAS token names no policy of this service");
-  if (!signedWith(token, Buffer.from(policy.key, "base64")))
+  const keys = [policy.primaryKey, policy.secondaryKey];
+  if (!keys.some((key) => signedWith(token, Buffer.from(key, "base64"))))
     throw unauthorized("the SAS token was made with another key");
   if (hasExpired(token, call.now)) throw unauthorized("the SAS token has run out");
   if (!covers(token.resource, call)) throw unauthorized(`the SAS token is for ${token.resource}`);

@@ -9,7 +9,9 @@ import { openAuthority } from "./authority.ts";
 import { lockDataDirectory, writeDataFile } from "./data-directory.ts";
 import { createDeviceApi } from "./device-api.ts";
 import { createHttpsServer } from "./https-server.ts";
+import { linkHubs } from "./hubs.ts";
 import { type Listener, listen } from "./listener.ts";
+import { managementApi } from "./management-api.ts";
 import { createMqttServer, mqttSessions } from "./mqtt-server.ts";
 import type { Policy } from "./records.ts";
 import { serviceApi } from "./service-api.ts";
@@ -26,7 +28,7 @@ export interface ServiceOptions {
   readonly mqttPort: number;
   /** Names that the server certificate carries beside localhost, 127.0.0.1 and ::1. */
   readonly hostnames: readonly string[];
-  /** Hubs that enrollments may be assigned to; empty leaves the store's as they are. */
+  /** Hubs to link if they are not linked yet. */
   readonly hubs: readonly string[];
   /** 1 to 300; with 0 a registration is finished in the first answer. */
   readonly retryAfterSeconds: number;
@@ -40,7 +42,7 @@ export interface RunningService {
   readonly mqttPort: number;
   /** What devices have to trust, PEM. */
   readonly caFile: string;
-  /** Of the policy that may do everything; a secret. */
+  /** Of the policy that may do everything, with its present primary key; a secret. */
   readonly connectionString: string;
   /** The same in a file of mode 0600. */
   readonly connectionStringFile: string;
@@ -66,14 +68,25 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
     const credential = openAuthority(dataDirectory, { hostnames, clock });
     const store = openStore(join(dataDirectory, "service.db"));
     undo.push(() => store.close());
-    if (options.hubs.length > 0) store.linkHubs(options.hubs);
+    linkHubs(store, options.hubs);
+
+    const connectionStringFile = join(dataDirectory, "connection-string");
+    let connectionString = "";
+    const publishConnectionString = (): void => {
+      const [owner] = store.policies.all() as [Policy, ...Policy[]];
+      connectionString = connectionStringOf(owner, ownName[0] ?? "localhost", https.port);
+      writeDataFile(connectionStringFile, `${connectionString}\n`, 0o600);
+    };
 
     const deviceApi = createDeviceApi({ store, clock, log, retryAfterSeconds: options.retryAfterSeconds });
     const sessions = mqttSessions({ deviceApi, clock, log });
     const httpsServer = await createHttpsServer({
       credential,
       deviceApi,
-      serviceApi: serviceApi({ store, clock, log }),
+      operatorApis: [
+        serviceApi({ store, clock, log }),
+        managementApi({ store, clock, log, onKeyRotated: publishConnectionString }),
+      ],
       clock,
       log,
     });
@@ -100,16 +113,15 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
     }, renewalCheckMs);
     undo.push(() => clearInterval(renewal));
 
-    const connectionStringFile = join(dataDirectory, "connection-string");
-    const serviceHost = ownName[0] ?? "localhost";
-    const connectionString = connectionStringOf(store.policies[0] as Policy, serviceHost, https.port);
-    writeDataFile(connectionStringFile, `${connectionString}\n`, 0o600);
+    publishConnectionString();
     return {
       idScope: store.idScope,
       httpsPort: https.port,
       mqttPort: mqtt.port,
       caFile: credential.caFile,
-      connectionString,
+      get connectionString() {
+        return connectionString;
+      },
       connectionStringFile,
       stop: () => {
         stopping ??= undoAll();
@@ -125,8 +137,8 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
 const isEverywhere = (host: string): boolean => host === "0.0.0.0" || host === "::";
 const isLoopback = (host: string): boolean => host === "localhost" || host === "::1" || /^127\./.test(host);
 
-function connectionStringOf({ name, key }: Policy, host: string, port: number): string {
+function connectionStringOf({ name, primaryKey }: Policy, host: string, port: number): string {
   const bracketed = isIP(host) === 6 ? `[${host}]` : host;
   const hostName = port === 443 ? bracketed : `${bracketed}:${port}`;
-  return `HostName=${hostName};SharedAccessKeyName=${name};SharedAccessKey=${key}`;
+  return `HostName=${hostName};SharedAccessKeyName=${name};SharedAccessKey=${primaryKey}`;
 }

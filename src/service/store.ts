@@ -3,35 +3,19 @@
 
 import type { DatabaseSync } from "node:sqlite";
 import { openDatabase } from "./database.ts";
-import type {
-  Device,
-  EnrollmentGroup,
-  IndividualEnrollment,
-  Operation,
-  Policy,
-  Registration,
-} from "./records.ts";
-
-/** A stretch of a table in order of id: up to `limit` rows behind `after`, which is an id or absent. */
-export interface Page {
-  readonly after?: string;
-  readonly limit: number;
-}
-
-/** One kind of record, by id. */
-export interface Table<Row> {
-  get(id: string): Row | undefined;
-  /** Inserts, or replaces the row of the same id. */
-  put(row: Row): void;
-  /** Whether there was one. */
-  delete(id: string): boolean;
-  page(page: Page): Row[];
-}
-
-interface GroupTable extends Table<EnrollmentGroup> {
-  /** All of them; the same objects until one of them changes. */
-  all(): readonly EnrollmentGroup[];
-}
+import { type HubTable, hubTable } from "./hub-table.ts";
+import { type PolicyTable, policyTable } from "./policy-table.ts";
+import type { Device, EnrollmentGroup, IndividualEnrollment, Operation, Registration } from "./records.ts";
+import {
+  document,
+  documents,
+  keyOf,
+  type Page,
+  type SmallTable,
+  smallTable,
+  type Table,
+  table,
+} from "./tables.ts";
 
 interface RegistrationTable extends Omit<Table<Registration>, "page"> {
   /** The registrations that came through one group. */
@@ -54,14 +38,10 @@ interface OperationTable {
 export interface Store {
   /** Made once, when the file is new: `0ne00` and six hex digits. */
   readonly idScope: string;
-  /** Made once as well; the first is `provisioningserviceowner`, which may do everything. */
-  readonly policies: readonly Policy[];
-  /** Host names; never empty. */
-  readonly linkedHubs: readonly string[];
-  linkHubs(hubs: readonly string[]): void;
-
+  readonly policies: PolicyTable;
+  readonly hubs: HubTable;
   readonly enrollments: Table<IndividualEnrollment>;
-  readonly enrollmentGroups: GroupTable;
+  readonly enrollmentGroups: SmallTable<EnrollmentGroup>;
   readonly registrations: RegistrationTable;
   readonly devices: DeviceTable;
   readonly operations: OperationTable;
@@ -71,28 +51,20 @@ export interface Store {
   close(): void;
 }
 
-/** The form under which ids are compared. */
-export const keyOf = (id: string): string => id.toLowerCase();
-
 /** Opens or creates the store (mode 0600). Throws ERR_SERVICE_START when that is impossible. */
 export function openStore(file: string): Store {
   const db = openDatabase(file);
   const idScope = setting<string>(db, "idScope");
-  let linkedHubs = setting<string[]>(db, "linkedHubs");
-  const groups = groupTable(db);
+  const policies = policyTable(db);
+  const hubs = hubTable(db);
+  const groups = smallTable<EnrollmentGroup>(db, "enrollment_group", (row) => row.enrollmentGroupId);
   const begin = db.prepare("BEGIN IMMEDIATE");
   const commit = db.prepare("COMMIT");
 
   return {
     idScope,
-    policies: documents<Policy>(db.prepare("SELECT document FROM policy ORDER BY position").all()),
-    get linkedHubs() {
-      return linkedHubs;
-    },
-    linkHubs(hubs) {
-      db.prepare("UPDATE setting SET value = ? WHERE name = 'linkedHubs'").run(JSON.stringify(hubs));
-      linkedHubs = [...hubs];
-    },
+    policies,
+    hubs,
     enrollments: table<IndividualEnrollment>(db, "enrollment", (row) => row.registrationId),
     enrollmentGroups: groups,
     registrations: registrationTable(db),
@@ -106,7 +78,7 @@ export function openStore(file: string): Store {
         return result;
       } catch (error) {
         db.exec("ROLLBACK");
-        groups.forget();
+        for (const remembered of [policies, hubs, groups]) remembered.forget();
         throw error;
       }
     },
@@ -114,53 +86,9 @@ export function openStore(file: string): Store {
   };
 }
 
-type Found = Record<string, unknown> | undefined;
-
-const document = <Row>(found: Found): Row | undefined =>
-  found === undefined ? undefined : (JSON.parse(found["document"] as string) as Row);
-
-const documents = <Row>(found: Found[]): Row[] => found.map((each) => document<Row>(each) as Row);
-
 function setting<Value>(db: DatabaseSync, name: string): Value {
   const { value } = db.prepare("SELECT value FROM setting WHERE name = ?").get(name) as { value: string };
   return JSON.parse(value) as Value;
-}
-
-function table<Row>(db: DatabaseSync, name: string, idOf: (row: Row) => string): Table<Row> {
-  const get = db.prepare(`SELECT document FROM ${name} WHERE key = ?`);
-  const put = db.prepare(`INSERT OR REPLACE INTO ${name} (key, document) VALUES (?, ?)`);
-  const remove = db.prepare(`DELETE FROM ${name} WHERE key = ?`);
-  const page = db.prepare(`SELECT document FROM ${name} WHERE key > ? ORDER BY key LIMIT ?`);
-  return {
-    get: (id) => document(get.get(keyOf(id))),
-    put: (row) => void put.run(keyOf(idOf(row)), JSON.stringify(row)),
-    delete: (id) => remove.run(keyOf(id)).changes > 0,
-    page: ({ after = "", limit }) => documents(page.all(keyOf(after), limit)),
-  };
-}
-
-/** Groups are few and asked for at every registration without an enrollment of its own: they stay in memory. */
-function groupTable(db: DatabaseSync): GroupTable & { forget(): void } {
-  const rows = table<EnrollmentGroup>(db, "enrollment_group", (row) => row.enrollmentGroupId);
-  let known: readonly EnrollmentGroup[] | undefined;
-  return {
-    ...rows,
-    all: () => {
-      known ??= rows.page({ limit: -1 });
-      return known;
-    },
-    put(row) {
-      rows.put(row);
-      known = undefined;
-    },
-    delete(id) {
-      known = undefined;
-      return rows.delete(id);
-    },
-    forget() {
-      known = undefined;
-    },
-  };
 }
 
 function registrationTable(db: DatabaseSync): RegistrationTable {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { allocate } from "../../src/service/allocation.ts";
-import type { EnrollmentGroup } from "../../src/service/records.ts";
+import type { EnrollmentGroup, LinkedHub } from "../../src/service/records.ts";
 
 const group = (settings: Partial<EnrollmentGroup>): EnrollmentGroup => ({
   enrollmentGroupId: "plant",
@@ -12,7 +12,9 @@ const group = (settings: Partial<EnrollmentGroup>): EnrollmentGroup => ({
   lastUpdatedDateTimeUtc: "",
   ...settings,
 });
-const linkedHubs = ["a.example", "b.example", "c.example"];
+const linked = (...names: string[]): LinkedHub[] =>
+  names.map((hostName) => ({ hostName, allocationWeight: 1 }));
+const linkedHubs = linked("a.example", "b.example", "c.example");
 const devices = Array.from({ length: 3000 }, (_, n) => `gw-${n}`);
 const hubOf = (settings: Partial<EnrollmentGroup>, registrationKey: string, hubs = linkedHubs): string => {
   const allocation = allocate(group(settings), { linkedHubs: hubs, registrationKey });
@@ -22,7 +24,7 @@ const hubOf = (settings: Partial<EnrollmentGroup>, registrationKey: string, hubs
 describe("hashed allocation", () => {
   it("spreads devices evenly over the linked hubs, and always in the same way", () => {
     const counts = Map.groupBy(devices, (device) => hubOf({}, device));
-    for (const hub of linkedHubs) expect(counts.get(hub)?.length).toBeGreaterThan(900);
+    for (const { hostName } of linkedHubs) expect(counts.get(hostName)?.length).toBeGreaterThan(900);
     expect(hubOf({ allocationPolicy: "hashed" }, "gw-1")).toBe(hubOf({}, "gw-1"));
     expect(hubOf({ allocationPolicy: "geoLatency" }, "gw-1")).toBe(hubOf({}, "gw-1"));
   });
@@ -34,7 +36,7 @@ describe("hashed allocation", () => {
   });
 
   it("moves devices to a new hub only, and from a lost hub only", () => {
-    const grown = [...linkedHubs, "d.example"];
+    const grown = [...linkedHubs, ...linked("d.example")];
     const moved = devices.filter((device) => hubOf({}, device, grown) !== hubOf({}, device));
     expect(moved.every((device) => hubOf({}, device, grown) === "d.example")).toBe(true);
     expect(moved.length).toBeGreaterThan(600);

@@ -39,7 +39,7 @@ async function serveHttps(deviceApi: DeviceApi): Promise<number> {
   const server = await createHttpsServer({
     credential,
     deviceApi,
-    serviceApi: operatorRoutes,
+    operatorApis: [operatorRoutes],
     clock: systemClock,
     log: silentLog,
   });

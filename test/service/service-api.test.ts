@@ -1,10 +1,9 @@
-import { fastify } from "fastify";
-import { afterAll, describe, expect, it, onTestFinished } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import type { Permission } from "../../src/service/records.ts";
-import { serviceApi } from "../../src/service/service-api.ts";
 import vectors from "../fixtures/dps-vectors.json" with { type: "json" };
 import { certificateWorkshop } from "./certificates.ts";
-import { type Desk, openDesk, sasToken } from "./desk.ts";
+import { type Call, host, type Options, openCounter } from "./counter.ts";
+import { sasToken } from "./desk.ts";
 
 const workshop = certificateWorkshop();
 afterAll(() => workshop[Symbol.dispose]());
@@ -12,7 +11,6 @@ const certificate = workshop.issue("/O=Acme/CN=gw-1").pem;
 const renewed = workshop.issue("/O=Acme/CN=gw-1").pem;
 const ca = workshop.issue("/O=Acme/CN=Acme Root", { ca: true }).pem;
 
-const host = "dps.example";
 const endorsementKey = vectors.registrationIdFromEk[0]?.endorsementKey ?? "";
 const tpm = { attestation: { type: "tpm", tpm: { endorsementKey } } };
 const x509 = { attestation: { type: "x509", x509: { clientCertificates: { primary: { certificate } } } } };
@@ -20,64 +18,6 @@ const caGroup = {
   attestation: { type: "x509", x509: { signingCertificates: { primary: { certificate: ca } } } },
 };
 const symmetric = { attestation: { type: "symmetricKey" } };
-
-interface Answer {
-  status: number;
-  headers: Record<string, unknown>;
-  // biome-ignore lint/suspicious/noExplicitAny: JSON of many shapes, which each test knows
-  body: any;
-}
-
-interface Options {
-  headers?: Record<string, string>;
-  /** The policy that signs. */
-  policy?: string;
-  /** What the token is for, encoded. */
-  resource?: string;
-  expiry?: string;
-  authorization?: string;
-  version?: string | undefined;
-}
-
-type Call = (
-  method: "GET" | "PUT" | "POST" | "DELETE",
-  path: string,
-  body?: unknown,
-  options?: Options,
-) => Promise<Answer>;
-
-async function openCounter(): Promise<Desk & { call: Call }> {
-  const desk = openDesk();
-  const { store, clock, log } = desk;
-  const app = fastify({
-    routerOptions: { caseSensitive: false, ignoreTrailingSlash: true, maxParamLength: 512 },
-  });
-  await app.register(serviceApi({ store, clock, log }));
-  onTestFinished(() => app.close());
-  const call: Call = async (method, path, body, options = {}) => {
-    const {
-      policy = "provisioningserviceowner",
-      resource = host,
-      expiry = "4102444800",
-      version = "2021-10-01",
-    } = options;
-    const key = store.policies.find(({ name }) => name === policy)?.key ?? "AAAA";
-    const authorization = options.authorization ?? sasToken({ resource, key, expiry, keyName: policy });
-    const answer = await app.inject({
-      method,
-      url: `${path}${version ? `?api-version=${version}` : ""}`,
-      headers: { host, authorization, "content-type": "application/json; charset=utf-8", ...options.headers },
-      ...(body !== undefined && { payload: typeof body === "string" ? body : JSON.stringify(body) }),
-    });
-    const text = answer.body;
-    return {
-      status: answer.statusCode,
-      headers: answer.headers,
-      body: text === "" ? undefined : JSON.parse(text),
-    };
-  };
-  return { ...desk, call };
-}
 
 describe("an individual enrollment", () => {
   it("is created with Azure's defaults, read, and deleted", async () => {
@@ -634,7 +574,7 @@ describe("the service API is open", () => {
       ["EnrollmentWrite", ["DELETE", "/enrollments/gw-1"]],
     ];
     for (const [permission, [method, path, body]] of needs) {
-      for (const { name, permissions } of store.policies) {
+      for (const { name, permissions } of store.policies.all()) {
         const { status } = await call(method, path, body, { policy: name });
         expect(status === 403, `${name}: ${method} ${path}`).toBe(!permissions.includes(permission));
       }

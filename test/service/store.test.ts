@@ -1,6 +1,7 @@
 import { chmodSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
+import { linkHubs } from "../../src/service/hubs.ts";
 import type { EnrollmentGroup, Registration } from "../../src/service/records.ts";
 import { openStore } from "../../src/service/store.ts";
 import { thrownBy } from "../support/thrown.ts";
@@ -23,13 +24,14 @@ describe("the store", () => {
     const file = temporaryFile("service.db");
     const first = openStore(file);
     expect(first.idScope).toMatch(/^0ne00[0-9A-F]{6}$/);
-    const [owner] = first.policies;
+    const [owner] = first.policies.all();
     expect(owner).toMatchObject({ name: "provisioningserviceowner", permissions: { length: 5 } });
-    expect(Buffer.from(owner?.key ?? "", "base64")).toHaveLength(64);
+    expect(Buffer.from(owner?.primaryKey ?? "", "base64")).toHaveLength(64);
+    const policies = first.policies.all();
     first.close();
     const second = openStore(file);
     expect(second.idScope).toBe(first.idScope);
-    expect(second.policies).toEqual(first.policies);
+    expect(second.policies.all()).toEqual(policies);
     second.close();
     expect(temporaryStore().idScope).not.toBe(first.idScope);
   });
@@ -37,7 +39,7 @@ describe("the store", () => {
   it("survives a restart with everything in it", async () => {
     const file = temporaryFile("service.db");
     const before = openStore(file);
-    before.linkHubs(["one.example", "two.example"]);
+    linkHubs(before, ["one.example", "two.example"]);
     const desk = openDesk({ store: before });
     const row = desk.enroll("gw-1", symmetric);
     desk.enrollGroup("plant", symmetric);
@@ -48,7 +50,7 @@ describe("the store", () => {
     before.close();
 
     const after = openStore(file);
-    expect(after.linkedHubs).toEqual(["one.example", "two.example"]);
+    expect(after.hubs.all().map(({ hostName }) => hostName)).toEqual(["one.example", "two.example"]);
     expect(after.enrollments.get("gw-1")).toEqual(row);
     expect(after.enrollmentGroups.all()).toHaveLength(1);
     expect(after.registrations.get("gw-1")).toEqual(registered);
@@ -61,7 +63,7 @@ describe("the store", () => {
     const before = process.umask(0);
     const store = openStore(file);
     process.umask(before);
-    store.linkHubs(["one.example"]);
+    linkHubs(store, ["one.example"]);
     for (const each of [file, `${file}-wal`, `${file}-shm`]) expect(statSync(each).mode & 0o777).toBe(0o600);
     store.close();
     chmodSync(file, 0o644);

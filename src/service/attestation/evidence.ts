@@ -2,7 +2,7 @@
 
 import type { DeviceRegistration } from "../../registration/wire.ts";
 import { Refusal } from "../refusal.ts";
-import { keyOf } from "../store.ts";
+import { keyOf } from "../tables.ts";
 import { hasExpired, parseSasToken, type SasToken } from "./sas-token.ts";
 
 export interface Evidence {

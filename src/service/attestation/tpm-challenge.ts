@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import type { TpmChallenge } from "../../registration/wire.ts";
 import type { TpmAttestation } from "../records.ts";
 import { Refusal } from "../refusal.ts";
-import { keyOf } from "../store.ts";
+import { keyOf } from "../tables.ts";
 import { sealAuthenticationKey } from "./authentication-key.ts";
 import { type Evidence, tokenOf, unauthorized } from "./evidence.ts";
 import { signedWith } from "./sas-token.ts";

@@ -3,7 +3,7 @@
 
 import { X509Certificate } from "node:crypto";
 import type { CertificatePair, EnrollmentGroup } from "../records.ts";
-import { keyOf } from "../store.ts";
+import { keyOf } from "../tables.ts";
 import { commonName, sha256Thumbprint } from "./certificates.ts";
 import { type Evidence, invalidCertificate } from "./evidence.ts";
 

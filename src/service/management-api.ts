@@ -1,0 +1,48 @@
+// The management API: what a local service has to be told that Azure keeps in its portal. Beside the service API, on
+// the same port, for the same policies, with the same shape of errors; it has no versions.
+
+import type { FastifyPluginAsync } from "fastify";
+import { putHub, unlinkHub, viewHubs } from "./hubs.ts";
+import { type OperatorApiOptions, type OperatorRoute, operatorApi } from "./operator-api.ts";
+import { rotateKey } from "./policies.ts";
+import type { Policy } from "./records.ts";
+
+export interface ManagementApiOptions extends OperatorApiOptions {
+  /** Called after a key of the policy was replaced. */
+  readonly onKeyRotated?: (policy: Policy) => void;
+}
+
+/** A plugin for `app.register(managementApi(…))`; see operatorApi for what it asks of the server. */
+export const managementApi = (options: ManagementApiOptions): FastifyPluginAsync =>
+  operatorApi(options, (route) => {
+    hubRoutes(route, options);
+    policyRoutes(route, options);
+  });
+
+function hubRoutes(route: OperatorRoute, { store, log }: ManagementApiOptions): void {
+  route("GET", "/mooring/hubs", "EnrollmentRead", () => viewHubs(store));
+
+  route("PUT", "/mooring/hubs/:id", "EnrollmentWrite", ({ id, body }) => {
+    putHub(store, id, body);
+    log.info("hub.saved", { hub: id });
+    return viewHubs(store).find(({ hostName }) => hostName.toLowerCase() === id.toLowerCase());
+  });
+
+  route("DELETE", "/mooring/hubs/:id", "EnrollmentWrite", ({ id, request, reply }) => {
+    const { force } = request.query as { force?: string };
+    unlinkHub(store, id, { force: force === "true" });
+    log.info("hub.unlinked", { hub: id });
+    return reply.code(204).send();
+  });
+}
+
+function policyRoutes(route: OperatorRoute, { store, log, onKeyRotated }: ManagementApiOptions): void {
+  route("GET", "/mooring/policies", "ServiceConfig", () => store.policies.all());
+
+  route("POST", "/mooring/policies/:id/rotate", "ServiceConfig", ({ id, body }) => {
+    const policy = rotateKey(store, id, body);
+    onKeyRotated?.(policy);
+    log.info("policy.key-rotated", { policy: policy.name, key: (body as { key: string }).key });
+    return policy;
+  });
+}
