@@ -122,8 +122,20 @@ export function previousGeneration(stateDirectory: string, { number }: Generatio
  * ERR_STATE_FULL.
  */
 export function makeCurrent(stateDirectory: string, { number, directory }: Generation): void {
-  onDisk("make current", directory, () => linkCurrent(stateDirectory, number));
+  onDisk("make current", directory, () => {
+    removeFile(withdrawnMark(directory));
+    linkCurrent(stateDirectory, number);
+  });
 }
+
+/** Notes durably that the generation is not published any more. Needs the lock. Throws as makeCurrent() does. */
+export function markWithdrawn({ directory }: Generation): void {
+  writeAtomic(withdrawnMark(directory), "", { mode: 0o600 });
+}
+
+export const isWithdrawn = ({ directory }: Generation): boolean => fs.existsSync(withdrawnMark(directory));
+
+const withdrawnMark = (directory: string): string => join(directory, "withdrawn");
 
 /** Notes that the TPM holds the generation's hub key at its handle. */
 export function markHubKeyPersisted({ directory }: Generation): void {
@@ -144,6 +156,10 @@ export function isHubKeyPersisted({ directory }: Generation): boolean {
 }
 
 const persistedMark = (directory: string): string => join(directory, "hub-key.persisted");
+
+/** True when something was set aside because it was damaged: then a missing assignment is a lost one. */
+export const wasDamaged = (stateDirectory: string): boolean =>
+  fs.existsSync(join(stateDirectory, "quarantine"));
 
 /** Every good generation, newest first: the hub keys in them are ours. Reads only. */
 export function goodGenerations(stateDirectory: string): Generation[] {

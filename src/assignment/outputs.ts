@@ -5,7 +5,7 @@ import * as fs from "node:fs";
 import { dirname } from "node:path";
 import { asMooringError, MooringError } from "../errors.ts";
 import { groupId, userId } from "../system/accounts.ts";
-import { fileFailure, writeAtomic } from "../system/atomic-file.ts";
+import { fileFailure, removeFile, writeAtomic } from "../system/atomic-file.ts";
 import type { Log } from "../system/log.ts";
 import type { Assignment } from "./assignment.ts";
 import { renderEnv, renderJson, renderTemplate, renderToml } from "./formats.ts";
@@ -26,9 +26,14 @@ export interface OutputFile {
 export interface OutputResult {
   readonly path: string;
   /** `repaired`: the content was right, its mode or owner was not. */
-  readonly status: "written" | "repaired" | "unchanged" | "failed";
+  readonly status: "written" | "repaired" | "unchanged" | "removed" | "failed";
   /** Why it failed, or why its on_change command did. */
   readonly error?: MooringError;
+}
+
+interface OutputTools {
+  readonly log: Log;
+  readonly signal: AbortSignal;
 }
 
 interface Owned {
@@ -41,11 +46,27 @@ interface Owned {
 export async function publishOutputs(
   outputs: readonly OutputFile[],
   assignment: Assignment,
-  { log, signal }: { log: Log; signal: AbortSignal },
+  tools: OutputTools,
+): Promise<OutputResult[]> {
+  return eachOutput(outputs, (output) => publish(output, assignment, tools.signal), tools);
+}
+
+/** Removes every output, and runs its command without a word of an assignment. Failures as publishOutputs() has them. */
+export async function withdrawOutputs(
+  outputs: readonly OutputFile[],
+  tools: OutputTools,
+): Promise<OutputResult[]> {
+  return eachOutput(outputs, (output) => remove(output, tools.signal), tools);
+}
+
+async function eachOutput(
+  outputs: readonly OutputFile[],
+  act: (output: OutputFile) => Promise<OutputResult>,
+  { log, signal }: OutputTools,
 ): Promise<OutputResult[]> {
   const results: OutputResult[] = [];
   for (const output of outputs) {
-    const result = await publish(output, assignment, signal);
+    const result = await act(output);
     signal.throwIfAborted();
     if (result.error)
       log.warn("output.failed", { path: result.path, code: result.error.code, error: result.error.message });
@@ -73,6 +94,21 @@ async function publish(
     return { path, status };
   } catch (error) {
     return { path, status, error: asMooringError(error) };
+  }
+}
+
+async function remove({ path, onChange }: OutputFile, signal: AbortSignal): Promise<OutputResult> {
+  try {
+    const wasThere = fs.existsSync(path);
+    removeFile(path);
+    if (wasThere && onChange) {
+      const { runCommand } = await import("./on-change.ts");
+      await runCommand(onChange, { env: {}, signal });
+    }
+    return { path, status: wasThere ? "removed" : "unchanged" };
+  } catch (error) {
+    const failure = error instanceof MooringError ? error : fileFailure("ERR_OUTPUT", "remove", path, error);
+    return { path, status: "failed", error: failure };
   }
 }
 
