@@ -15,69 +15,89 @@ import {
   verifyStaged,
 } from "../assignment/generations.ts";
 import { lockState } from "../assignment/lock.ts";
-import { type OutputResult, publishOutputs } from "../assignment/outputs.ts";
+import type { OutputResult } from "../assignment/outputs.ts";
 import type { Config } from "../config/schema.ts";
 import { MooringError } from "../errors.ts";
 import type { TpmIdentity } from "../identity/tpm.ts";
+import { recordAttempt } from "./attempt.ts";
 import type { Connected, Tools } from "./connect.ts";
-import { type Decision, decide, type Trigger } from "./decide.ts";
+import { decide, type Reason, type Trigger } from "./decide.ts";
 import { keepHubKey, needsItsHubKey, ownHubKeys, proveHubKey } from "./hub-key.ts";
-import { closeIdentity, type Identity, openIdentity, wantedBy, withTpm } from "./identity.ts";
+import { closeIdentity, type Identity, openIdentity, withTpm } from "./identity.ts";
 import { requirePinnedTpm } from "./pinned-tpm.ts";
+import { serve, withdraw } from "./serve.ts";
+import { lookAround } from "./situation.ts";
 
 export interface Provisioned {
   readonly assignment: Assignment;
   /** Absent when the saved assignment was kept. */
   readonly trigger?: Trigger;
+  /** What would be done, had the policy not left it to a person. */
+  readonly pending?: Reason;
   readonly outputs: readonly OutputResult[];
 }
 
 /**
- * Keeps a valid assignment, or registers for a new one; then publishes. One at a time per state directory.
+ * Keeps a valid assignment, or registers for a new one; then publishes. Tries at once: the pauses between attempts
+ * are the daemon's.
  * @throws MooringError; whatever assignment there was before is then still the current one
  */
 export async function provision(
   config: Config,
   { operatorAsks, ...tools }: Tools & { operatorAsks: boolean },
 ): Promise<Provisioned> {
-  const stateDirectory = config.state.directory;
-
+  const current = loadCurrent(config.state.directory, tools);
   // What this gateway has is served first, whatever comes of the rest.
-  const before = loadCurrent(stateDirectory, tools);
-  const served = before && (await publish(config, before, tools));
+  const served = current && (await serve(config, current, tools));
 
-  const wanted = await wantedBy(config, before?.assignment, tools);
-  const decideOn = (current: Generation | undefined): Decision =>
-    decide({ assignment: current?.assignment, wanted, operatorAsks });
-  if (served && decideOn(before).act === "keep" && !needsItsHubKey(before)) {
-    tools.log.debug("assignment.kept", shown(before.assignment));
-    return served;
-  }
+  const { facts } = await lookAround(config, current, { ...tools, operatorAsks });
+  const decision = decide(facts);
+  if (decision.act === "provision") return provisionAnew(config, decision, current, tools);
+  if (!current || !served) throw new MooringError("ERR_INTERNAL", `decided to ${decision.act} nothing`);
+  if (decision.act === "withdraw") return withdraw(config, current, decision, tools);
+  if (needsItsHubKey(current)) await mendHubKey(config, tools);
+  tools.log.debug("assignment.kept", shown(current.assignment));
+  return { ...served, ...("pending" in decision && { pending: decision.pending }) };
+}
 
+/**
+ * Registers and replaces the assignment `decidedOn`; if that is not the current one any more, somebody else was faster
+ * and it is kept. One at a time per state directory.
+ * @throws MooringError; whatever assignment there was before is then still the current one
+ */
+export async function provisionAnew(
+  config: Config,
+  { trigger, because }: Reason,
+  decidedOn: Pick<Generation, "number"> | undefined,
+  tools: Tools,
+): Promise<Provisioned> {
+  const stateDirectory = config.state.directory;
   prepareState(stateDirectory);
   using _lock = lockState(stateDirectory);
   const current = loadCurrent(stateDirectory, tools);
-  const decision = decideOn(current);
-  if (decision.act === "keep" && current) {
-    if (needsItsHubKey(current)) {
-      await withTpm(config, tools, async (identity) => {
-        requirePinnedTpm(identity, current.assignment, { ...tools, operatorAsks });
-        await keepHubKey(identity.tpm, current, stateDirectory, tools);
-      });
-    }
-    return publish(config, current, tools);
-  }
-  if (decision.act === "keep") {
-    throw new MooringError("ERR_INTERNAL", "decided to keep an assignment that is not there");
-  }
+  if (current && current.number !== decidedOn?.number) return serve(config, current, tools);
 
-  tools.log.info("provisioning.started", { trigger: decision.trigger, because: decision.because });
-  const generation = await provisionAnew(config, current?.assignment, { ...tools, operatorAsks });
-  tools.log.info("assignment.promoted", { ...shown(generation.assignment), trigger: decision.trigger });
-  return { ...(await publish(config, generation, tools)), trigger: decision.trigger };
+  tools.log.info("provisioning.started", { trigger, because });
+  const generation = await recordAttempt(config, { trigger, current, ...tools }, () =>
+    replace(config, current?.assignment, { ...tools, operatorAsks: trigger === "operator" }),
+  );
+  tools.log.info("assignment.promoted", { ...shown(generation.assignment), trigger });
+  return { ...(await serve(config, generation, tools)), trigger };
 }
 
-async function provisionAnew(
+/** After a cut between promoting and persisting, the hub key of the current generation takes its handle now. */
+export async function mendHubKey(config: Config, tools: Tools): Promise<void> {
+  const stateDirectory = config.state.directory;
+  using _lock = lockState(stateDirectory);
+  const current = loadCurrent(stateDirectory, tools);
+  if (!current || !needsItsHubKey(current)) return;
+  await withTpm(config, tools, async (identity) => {
+    requirePinnedTpm(identity, current.assignment, { ...tools, operatorAsks: false });
+    await keepHubKey(identity.tpm, current, stateDirectory, tools);
+  });
+}
+
+async function replace(
   config: Config,
   saved: Assignment | undefined,
   { operatorAsks, ...tools }: Tools & { operatorAsks: boolean },
@@ -160,11 +180,6 @@ function contentOf(
 async function prove(staged: Staged, identity: Identity): Promise<void> {
   verifyStaged(staged);
   if (identity.source === "tpm") await proveHubKey(identity.tpm, staged);
-}
-
-async function publish(config: Config, { assignment }: Generation, tools: Tools): Promise<Provisioned> {
-  const outputs = await publishOutputs(config.outputs, assignment, tools);
-  return { assignment, outputs };
 }
 
 const shown = ({ assignedHub, deviceId, registrationId, transport }: Assignment): Record<string, string> => ({

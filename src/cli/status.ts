@@ -16,21 +16,18 @@ export function addStatusCommand(program: Command): void {
     .action(async (options: CommonOptions) => {
       const config = loadConfig(options.config);
       const tools = commandTools(options);
-      const [{ loadCurrent }, { decide }, { wantedBy }] = await Promise.all([
+      const [{ loadCurrent }, { decide }, { lookAround }] = await Promise.all([
         import("../assignment/generations.ts"),
         import("../agent/decide.ts"),
-        import("../agent/identity.ts"),
+        import("../agent/situation.ts"),
       ]);
       const generation = loadCurrent(config.state.directory, tools);
       if (!generation) {
         throw new MooringError("ERR_NOT_PROVISIONED", `there is no assignment in ${config.state.directory}`);
       }
       const { assignment, number } = generation;
-      const decision = decide({
-        assignment,
-        wanted: await wantedBy(config, assignment, tools),
-        operatorAsks: false,
-      });
+      const { facts } = await lookAround(config, generation, { ...tools, operatorAsks: false });
+      const decision = decide(facts);
       if (options.json) {
         printJson({ ...assignment, generation: number, decision });
         return;
@@ -47,9 +44,9 @@ export function addStatusCommand(program: Command): void {
         generation: number,
       });
       printLine(
-        decision.act === "keep"
-          ? paint("green", "The assignment fits the configuration.")
-          : paint("yellow", `\`mooring provision\` would register again: ${decision.because}.`),
+        "because" in decision
+          ? paint("yellow", `\`mooring provision\` would register again: ${decision.because}.`)
+          : paint("green", "The assignment fits the configuration."),
       );
     });
 }
