@@ -1,0 +1,136 @@
+// What needs a TPM, TLS or a transport is done by a process of its own: the daemon stays as small as it was, and a crash
+// in a native library ends an attempt and nothing else. Both ends of the conversation are here.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import type { OutputResult } from "../assignment/outputs.ts";
+import type { Config } from "../config/schema.ts";
+import { asMooringError, causeText, type ErrorCode, type ErrorDetails, MooringError } from "../errors.ts";
+import type { Fields, Log } from "../system/log.ts";
+import type { Tools } from "./connect.ts";
+import type { Reason } from "./decide.ts";
+import type { Provisioned } from "./provision.ts";
+
+/** `decidedOn` is the number of the generation that the decision was made about. */
+export type Work =
+  | { readonly do: "provision"; readonly reason: Reason; readonly decidedOn?: number }
+  | { readonly do: "mend-hub-key" }
+  | { readonly do: "roll-back" };
+
+/** The configuration goes along, so that both processes mean the same. It passes through a pipe that nobody else reads. */
+export interface Errand {
+  readonly config: Config;
+  readonly work: Work;
+}
+
+/** An error as it passes from one process to the other: JSON knows no classes. */
+interface PlainError {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly details: ErrorDetails;
+}
+
+type PlainOutput = Omit<OutputResult, "error"> & { readonly error?: PlainError };
+
+type Told =
+  | { readonly event: string; readonly level: keyof Log; readonly fields: Fields }
+  | { readonly done: null | (Omit<Provisioned, "outputs"> & { readonly outputs: readonly PlainOutput[] }) }
+  | { readonly failed: PlainError };
+
+/** A process that was told to stop and does not is ended: whatever it was at, the state on disk is whole. */
+const patienceMs = 1_000;
+
+/**
+ * Sends `program` (this program's own file) on an errand, and passes on what it tells. Resolves with what came of it;
+ * null where there is no assignment to speak of. Rejects with its failure; ERR_INTERNAL when it died; the signal's
+ * reason when it was stopped.
+ */
+export async function sendOnErrand(
+  errand: Errand,
+  { program, log, signal }: { program: string; log: Log; signal: AbortSignal },
+): Promise<Provisioned | null> {
+  signal.throwIfAborted();
+  const child = spawn(process.execPath, [...process.execArgv, program, "errand"], {
+    stdio: ["ignore", "inherit", "inherit", "ipc"],
+  });
+  const ended = once(child, "exit");
+  const stop = (): void => void stopChild(child);
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    let result: Told | undefined;
+    child.on("message", (told: Told) => {
+      if ("event" in told) log[told.level](told.event, told.fields);
+      else result = told;
+    });
+    child.send(errand);
+    const [code, by] = await ended;
+    signal.throwIfAborted();
+    if (result && "done" in result) return result.done && revived(result.done);
+    if (result && "failed" in result) throw fromPlain(result.failed);
+    throw new MooringError("ERR_INTERNAL", `the process that did the work ended with ${by ?? code}`);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}
+
+function stopChild(child: ChildProcess): void {
+  child.kill("SIGTERM");
+  setTimeout(() => child.kill("SIGKILL"), patienceMs).unref();
+}
+
+/** The other end: does the errand that the parent process sends. Stops when the parent is gone. */
+export async function goOnErrand(
+  act: (errand: Errand, tools: Tools) => Promise<Provisioned | null>,
+  { clock, signal }: Omit<Tools, "log">,
+): Promise<void> {
+  if (!process.send) throw new MooringError("ERR_USAGE", "`mooring run` sends this command on its errands");
+  const gone = new AbortController();
+  process.once("disconnect", () =>
+    gone.abort(new MooringError("ERR_CANCELLED", "the process that asked for it is gone")),
+  );
+  const [errand] = (await once(process, "message", { signal })) as [Errand];
+  const tell = (told: Told): Promise<void> =>
+    new Promise((resolve) => process.send?.(told, undefined, {}, () => resolve()));
+  const log = eventsTo((told) => void tell(told));
+  try {
+    const done = await act(errand, { clock, log, signal: AbortSignal.any([signal, gone.signal]) });
+    await tell({ done: done && { ...done, outputs: done.outputs.map(plainOutput) } });
+  } catch (error) {
+    await tell({ failed: toPlain(error) });
+  }
+}
+
+function toPlain(thrown: unknown): PlainError {
+  const error = asMooringError(thrown);
+  return { code: error.code, message: causeText(error), details: error.details };
+}
+
+const fromPlain = ({ code, message, details }: PlainError): MooringError =>
+  new MooringError(code, message, details);
+
+const plainOutput = ({ error, ...output }: OutputResult): PlainOutput => ({
+  ...output,
+  ...(error && { error: toPlain(error) }),
+});
+
+const revived = (done: Omit<Provisioned, "outputs"> & { outputs: readonly PlainOutput[] }): Provisioned => ({
+  ...done,
+  outputs: done.outputs.map(({ error, ...output }) => ({
+    ...output,
+    ...(error && { error: fromPlain(error) }),
+  })),
+});
+
+function eventsTo(tell: (told: Told) => void): Log {
+  const at =
+    (level: keyof Log) =>
+    (event: string, fields: Fields = {}): void =>
+      tell({ event, level, fields: printable(fields) });
+  return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
+}
+
+/** JSON knows no errors. */
+const printable = (fields: Fields): Fields =>
+  Object.fromEntries(
+    Object.entries(fields).map(([name, value]) => [name, value instanceof Error ? causeText(value) : value]),
+  );
