@@ -10,6 +10,7 @@ import { anotherTransportMayHelp, chooseTransport } from "../registration/transp
 import type { Clock } from "../system/clock.ts";
 import { type Deadline, withDeadline } from "../system/deadline.ts";
 import type { Log } from "../system/log.ts";
+import type { TrustedTime } from "../system/trusted-time.ts";
 import { version } from "../system/version.ts";
 import { expand } from "./facts.ts";
 import { credentialOf, factsOf, type Identity } from "./identity.ts";
@@ -18,6 +19,8 @@ export interface Tools {
   readonly clock: Clock;
   readonly log: Log;
   readonly signal: AbortSignal;
+  /** Learns from what the service says the time is. */
+  readonly time?: TrustedTime;
 }
 
 export interface Connected extends Assigned {
@@ -111,6 +114,7 @@ async function registerOver(
       ...(payload !== undefined && { payload }),
       transport,
       random: Math.random,
+      onServiceTime: (at, kind) => tools.time?.learnFromService(at, kind),
     });
     return { ...assigned, transport: name };
   } finally {

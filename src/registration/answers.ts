@@ -22,7 +22,7 @@ const protocolError = (what: string, answer: Pick<DpsAnswer, "status" | "request
 export function readChallenge(answer: DpsAnswer): Uint8Array {
   const key = isObject(answer.body) ? text(answer.body["authenticationKey"]) : undefined;
   if (answer.status === 401 && key !== undefined) return decodeKey(key, answer);
-  if (answer.status === 401) throw refusal(answer, answer.dateAt);
+  if (answer.status === 401) throw refusal(answer, undefined);
   // A disabled enrollment is not challenged at all.
   throw finalRefusal(readOperation(answer)) ?? protocolError("is not a TPM challenge", answer);
 }
@@ -51,6 +51,8 @@ export interface AssignedOperation {
   /** What a custom allocation wants the device to have. */
   readonly payload?: unknown;
   readonly hubAuthenticationKey?: Uint8Array;
+  /** When the registration was last updated, ms since 1970: MQTT has no other word of the service's time. */
+  readonly updatedAt?: number;
 }
 
 /** What a final operation says: an assignment, or the reason why there is none. */
@@ -81,7 +83,14 @@ export function readAssigned(operation: OperationStatus, attestation: string): A
     ...optional("etag", text(state.etag)),
     ...optional("payload", state.payload ?? undefined),
     ...(key !== undefined && { hubAuthenticationKey: decodeKey(key, answer) }),
+    ...optional("updatedAt", dateIn(state.lastUpdatedDateTimeUtc)),
   };
+}
+
+/** Azure writes seven fractional digits. */
+function dateIn(said: unknown): number | undefined {
+  const at = Date.parse(text(said) ?? "");
+  return Number.isNaN(at) ? undefined : at;
 }
 
 const optional = <K extends string, V>(key: K, value: V | undefined): { [P in K]?: V } =>
@@ -117,7 +126,7 @@ function failedAssignment(state: RegistrationState, operationId: string): Moorin
 /** Five minutes is what the service's own libraries tolerate. */
 const skewWorthNamingMs = 300_000;
 
-/** A status of 300 or more as an error. `now` (ms) lets a 401 tell a wrong clock from a wrong key. */
+/** A status of 300 or more as an error. `now` (ms), when a token was sent, tells a wrong clock from a wrong key. */
 export function refusal(answer: DpsAnswer, now: number | undefined): MooringError {
   const body = isObject(answer.body) ? answer.body : {};
   const serviceErrorCode = typeof body["errorCode"] === "number" ? body["errorCode"] : undefined;

@@ -39,6 +39,8 @@ export interface Registration {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
+  /** Hears the time that the service says it is (`now`), or that was (`since`), milliseconds since 1970. */
+  readonly onServiceTime?: (at: number, kind: "now" | "since") => void;
   /** Ends the attempt; carries the overall deadline. */
   readonly signal: AbortSignal;
   /** Milliseconds left of the overall deadline, so that a wait which cannot end in time is not begun. */
@@ -46,7 +48,7 @@ export interface Registration {
 }
 
 /** The validated answer: where this device belongs, and with TPM attestation the hub's key, wrapped by the TPM. */
-export interface Assigned extends Omit<AssignedOperation, "hubAuthenticationKey"> {
+export interface Assigned extends Omit<AssignedOperation, "hubAuthenticationKey" | "updatedAt"> {
   readonly hubKey?: ActivatedKey;
 }
 
@@ -61,7 +63,7 @@ const maxFailuresInARow = 5;
  * @throws MooringError for every refusal, failed assignment, protocol violation or network failure.
  */
 export async function register(registration: Registration): Promise<Assigned> {
-  const { credential, log, clock, random, signal } = registration;
+  const { credential, log, clock, random, onServiceTime, signal } = registration;
   const request: DpsRequest = { kind: "register", body: registrationBody(registration) };
 
   let sign = credential.attestation === "symmetricKey" ? credential.sign : undefined;
@@ -87,7 +89,8 @@ export async function register(registration: Registration): Promise<Assigned> {
     operation = readOperation(answer);
   }
 
-  const { hubAuthenticationKey, ...assigned } = readAssigned(operation, credential.attestation);
+  const { hubAuthenticationKey, updatedAt, ...assigned } = readAssigned(operation, credential.attestation);
+  if (updatedAt !== undefined) onServiceTime?.(updatedAt, "since");
   if (credential.attestation !== "tpm" || hubAuthenticationKey === undefined) return assigned;
   return { ...assigned, hubKey: await credential.activate(hubAuthenticationKey) };
 }
@@ -131,7 +134,7 @@ async function askUntilServed(
 }
 
 async function ask(registration: Registration, request: DpsRequest, sign?: Sign): Promise<DpsAnswer> {
-  const { idScope, registrationId, clock, transport, signal } = registration;
+  const { idScope, registrationId, clock, transport, onServiceTime, signal } = registration;
   const authorization = sign && {
     authorization: await sasToken({
       resource: registrationResource(idScope, registrationId),
@@ -141,8 +144,10 @@ async function ask(registration: Registration, request: DpsRequest, sign?: Sign)
     }),
   };
   const answer = await transport.send({ ...request, ...authorization }, { signal });
+  if (answer.dateAt !== undefined) onServiceTime?.(answer.dateAt, "now");
   const isChallenge = registration.credential.attestation === "tpm" && sign === undefined;
-  if (answer.status >= 300 && !(isChallenge && answer.status === 401)) throw refusal(answer, clock.now());
+  if (answer.status >= 300 && !(isChallenge && answer.status === 401))
+    throw refusal(answer, authorization && clock.now());
   return answer;
 }
 

@@ -222,12 +222,61 @@ describe("final answers", () => {
     });
   });
 
-  it("name a wrong clock when the server's date shows one", async () => {
-    const dateAt = Date.UTC(2026, 0, 1) + 3_600_000;
-    const { registration } = conversation([{ status: 401, body: {}, dateAt }]);
+  it("name a wrong clock when a token was refused and the server's date shows one", async () => {
+    const credential: Credential = { attestation: "symmetricKey", sign: async () => new Uint8Array(32) };
+    const { registration } = conversation([{ status: 401, body: {}, dateAt: inAnHour }], { credential });
     const error = await thrownBy(() => register(registration));
     expect(error.details.clockSkewMs).toBe(3_600_000);
     expect(error.hint).toContain("3600 s behind");
+  });
+
+  it("do not blame the clock for a refused certificate, which the server judged by its own", async () => {
+    const { registration } = conversation([{ status: 401, body: {}, dateAt: inAnHour }]);
+    const error = await thrownBy(() => register(registration));
+    expect(error.details.clockSkewMs).toBe(undefined);
+    expect(error.hint).toContain("mooring identity show");
+  });
+});
+
+const inAnHour = Date.UTC(2026, 0, 1) + 3_600_000;
+
+describe("the service's time", () => {
+  const heardFrom = async (answers: DpsAnswer[]): Promise<unknown[]> => {
+    const heard: unknown[] = [];
+    const onServiceTime = (at: number, kind: string): void => void heard.push([kind, at]);
+    await register(conversation(answers, { onServiceTime }).registration).catch(() => {});
+    return heard;
+  };
+  const assignedAt = (lastUpdatedDateTimeUtc: unknown): DpsAnswer => ({
+    status: 200,
+    body: {
+      operationId,
+      status: "assigned",
+      registrationState: { assignedHub: "hub.example", deviceId: "dev", lastUpdatedDateTimeUtc },
+    },
+  });
+
+  it("is heard from the date of every answer, refusals included", async () => {
+    const answers = [
+      { ...assigning, dateAt: 1000 },
+      { status: 401, body: {}, dateAt: 2000 },
+    ];
+    expect(await heardFrom(answers)).toEqual([
+      ["now", 1000],
+      ["now", 2000],
+    ]);
+  });
+
+  it("is known to be past the moment of the assignment, where there is no date", async () => {
+    expect(await heardFrom([assignedAt("2022-08-31T22:02:50.5163352Z")])).toEqual([
+      ["since", Date.UTC(2022, 7, 31, 22, 2, 50, 516)],
+    ]);
+  });
+
+  it("stays unknown where neither is a time", async () => {
+    for (const nonsense of [undefined, 7, "yesterday", null]) {
+      expect(await heardFrom([assignedAt(nonsense)])).toEqual([]);
+    }
   });
 });
 
