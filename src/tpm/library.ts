@@ -3,9 +3,8 @@
 
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { MooringError } from "../errors.ts";
+import { nativePlaces } from "../system/native-file.ts";
 
 const fileName = "libmooring-tpm.so";
 
@@ -72,15 +71,7 @@ export function tpmLibrary(): TpmLibrary {
 
 function libraryPath(): string {
   const named = process.env["MOORING_TPM_LIBRARY"];
-  const here = dirname(fileURLToPath(import.meta.url));
-  const places = named
-    ? [named]
-    : // dist/main.js, then dist/chunk/*.js and src/tpm/*.ts, then the package's own directory.
-      [
-        join(here, "../native/build", fileName),
-        join(here, "../../native/build", fileName),
-        join("/usr/lib/mooring", fileName),
-      ];
+  const places = named ? [named] : nativePlaces(fileName);
   const found = places.find((place) => existsSync(place));
   if (found) return found;
   throw new MooringError("ERR_TPM_LIBRARY", `${fileName} is not at ${places.join(", nor at ")}`);
