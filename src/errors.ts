@@ -194,6 +194,29 @@ export const errorTable = {
   ERR_LOCKED: row("soon", 75, "another mooring process is provisioning; wait for it to end"),
   ERR_OUTPUT: row("later", 73, "check the path, owner and mode of the output named in [[outputs]]"),
 
+  ERR_CONTROL_PERMISSION: row(
+    "never",
+    77,
+    "run it as root, or as the user that the daemon runs as; its group may ask for `status` and `wait` only",
+  ),
+  ERR_CONTROL_SOCKET: row(
+    "later",
+    73,
+    "check [daemon] control_socket and control_group, and owner and mode of the socket's directory",
+  ),
+  ERR_CONTROL_BUSY: row("soon", 75, "many programs are asking the daemon already; try again"),
+  ERR_CONTROL_PROTOCOL: row(
+    "never",
+    65,
+    "daemon and command are of different versions: run `systemctl restart mooring`",
+  ),
+  ERR_DAEMON_RUNNING: row("never", 75, "a daemon runs already: see `mooring status`"),
+  ERR_DAEMON_LOST: row(
+    "soon",
+    75,
+    "see `systemctl status mooring`; the assignment on disk is as good as before: `mooring status`",
+  ),
+
   ERR_SERVICE_START: row("never", 69, "check the port and the data directory of `mooring service run`"),
   ERR_CONNECTION_STRING: row(
     "never",
@@ -272,6 +295,16 @@ export function asMooringError(thrown: unknown): MooringError {
   const text = thrown instanceof Error ? thrown.message : String(thrown);
   return new MooringError("ERR_INTERNAL", text, { cause: thrown });
 }
+
+/** What `--json` prints of a failure, and the daemon tells its clients. */
+export const errorJson = (error: MooringError) => ({
+  code: error.code,
+  message: causeText(error),
+  ...error.details,
+  hint: error.hint,
+  retry: error.retry,
+  exitCode: error.exitCode,
+});
 
 /** The cause chain in one line: `outer: inner: innermost`, without repeating what the outer text already says. */
 export function causeText(error: unknown): string {

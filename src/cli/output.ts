@@ -1,6 +1,6 @@
 // How results and failures look: one JSON object for scripts, or lines for people; colours only on a terminal.
 
-import { asMooringError, causeText, type MooringError } from "../errors.ts";
+import { asMooringError, causeText, errorJson } from "../errors.ts";
 import { isJournalStream } from "../system/journal-stream.ts";
 
 export const printJson = (value: unknown): void =>
@@ -45,12 +45,3 @@ export function reportError(thrown: unknown, { json, verbose }: { json: boolean;
   if (verbose) for (let at: unknown = error; at instanceof Error; at = at.cause) say(at.stack ?? String(at));
   return error.exitCode;
 }
-
-const errorJson = (error: MooringError): Record<string, unknown> => ({
-  code: error.code,
-  message: causeText(error),
-  ...error.details,
-  hint: error.hint,
-  retry: error.retry,
-  exitCode: error.exitCode,
-});

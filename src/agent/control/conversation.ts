@@ -1,0 +1,103 @@
+// One client, from greeting to last line. It may be slow, rude or gone: then its wait ends, and nothing else does.
+
+import type { Socket } from "node:net";
+import { asMooringError, errorJson, MooringError } from "../../errors.ts";
+import type { Clock } from "../../system/clock.ts";
+import type { Controlled } from "./server.ts";
+import { type Accepted, encodeLine, type Greeting, type Line, type Request, readLines } from "./wire.ts";
+
+export interface Manners {
+  readonly greeting: Greeting;
+  /** Reads a request; throws for what it does not understand, and for what this client may not ask for. */
+  readonly admit: (line: string) => Request;
+  /** Longest request. */
+  readonly requestBytes: number;
+  /** A client that leaves more than this unread is dropped. */
+  readonly unreadBytes: number;
+  /** For the whole request, and for reading the last line. */
+  readonly patienceMs: number;
+  readonly clock: Clock;
+  /** Ends all waiting: the daemon stops. */
+  readonly signal: AbortSignal;
+}
+
+/** Answers one request; the connection ends with it. Never rejects. */
+export async function converse(socket: Socket, controlled: Controlled, manners: Manners): Promise<void> {
+  const gone = new AbortController();
+  for (const event of ["end", "close"])
+    socket.once(event, () => gone.abort(new MooringError("ERR_CANCELLED", "the client has gone")));
+  const signal = AbortSignal.any([gone.signal, manners.signal]);
+  const send = (line: Greeting | Line): void => {
+    if (!socket.writable) return;
+    socket.write(encodeLine(line));
+    if (socket.writableLength > manners.unreadBytes) socket.destroy();
+  };
+
+  let unsubscribe = (): void => {};
+  try {
+    send(manners.greeting);
+    const request = manners.admit(await firstLine(socket, manners, signal));
+    if (request.do !== "status") unsubscribe = controlled.events.subscribe((event) => send({ event }));
+    send({ done: await answer(request, controlled, signal) });
+  } catch (error) {
+    send({ error: errorJson(asMooringError(error)) });
+  } finally {
+    unsubscribe();
+  }
+  socket.end();
+  dropUnless(isClosed(socket), socket, manners);
+}
+
+function answer(request: Request, controlled: Controlled, signal: AbortSignal): Promise<unknown> | Accepted {
+  switch (request.do) {
+    case "status":
+      return controlled.status();
+    case "wait":
+      return controlled.usable({ signal });
+    case "rollback":
+      return controlled.rollBack();
+    case "provision":
+    case "reprovision": {
+      const attempt = request.do === "provision" ? controlled.provision() : controlled.reprovision();
+      if (request.wait) return attempt;
+      // How it ends is in the log and in the status.
+      attempt.catch(() => {});
+      return { accepted: true };
+    }
+  }
+}
+
+/** The request; whoever takes too long over it, or says more than that, is dropped. */
+function firstLine(socket: Socket, manners: Manners, signal: AbortSignal): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const asked = new AbortController();
+    const stop = (): void => reject(signal.reason);
+    signal.addEventListener("abort", stop, { once: true });
+    dropUnless(asked.signal, socket, manners);
+    let lines = 0;
+    readLines(socket, manners.requestBytes, {
+      take: (line) => {
+        lines += 1;
+        if (lines > 1) socket.destroy();
+        asked.abort();
+        signal.removeEventListener("abort", stop);
+        resolve(line);
+      },
+      tooLong: () => socket.destroy(),
+    });
+  });
+}
+
+function dropUnless(done: AbortSignal, socket: Socket, { clock, patienceMs }: Manners): void {
+  clock.sleep(patienceMs, { signal: done }).then(
+    () => socket.destroy(),
+    () => {},
+  );
+}
+
+function isClosed(socket: Socket): AbortSignal {
+  const closed = new AbortController();
+  if (socket.closed) closed.abort();
+  else socket.once("close", () => closed.abort());
+  return closed.signal;
+}
