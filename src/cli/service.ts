@@ -70,8 +70,10 @@ async function run({ json = false, ...options }: RunOptions): Promise<void> {
   printLine((json ? jsonLine : humanLine)("service.stopped", { signal }));
 }
 
-function readyLine({ idScope, httpsPort, mqttPort, caFile, connectionString }: RunningService): string {
-  return jsonLine("service.ready", { idScope, httpsPort, mqttPort, caFile, connectionString });
+function readyLine(service: RunningService): string {
+  const { idScope, httpsPort, mqttPort, caFile, connectionString } = service;
+  const portal = service.newPortalLink();
+  return jsonLine("service.ready", { idScope, httpsPort, mqttPort, caFile, connectionString, portal });
 }
 
 const banner = (service: RunningService, host: string): string => `\
@@ -81,6 +83,9 @@ Local provisioning service, id scope ${service.idScope}
   MQTT over TLS                    ${host} port ${service.mqttPort}
   CA that devices must trust       ${service.caFile}
   Operator's connection string     ${service.connectionStringFile}
+
+The portal, for the next ten minutes and one browser (which has to trust the CA above):
+  ${service.newPortalLink()}
 
 Enroll a device, in another terminal:
   export MOORING_SERVICE="$(cat '${service.connectionStringFile}')" MOORING_SERVICE_CA='${service.caFile}'

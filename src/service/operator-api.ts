@@ -5,7 +5,7 @@ import { randomUUID } from "node:crypto";
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from "fastify";
 import type { Clock } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
-import type { Permission } from "./records.ts";
+import type { Permission, Policy } from "./records.ts";
 import { Refusal, refusalBody } from "./refusal.ts";
 import { authorize } from "./service-authorization.ts";
 import type { Store } from "./store.ts";
@@ -14,6 +14,8 @@ export interface OperatorApiOptions {
   readonly store: Store;
   readonly clock: Clock;
   readonly log: Log;
+  /** Recognises a browser that is signed in to the portal; throws when what it sends is not meant by its user. */
+  readonly signedIn?: (request: FastifyRequest) => Policy | undefined;
 }
 
 export interface OperatorCall {
@@ -48,10 +50,16 @@ export function operatorApi(
   options: OperatorApiOptions,
   addRoutes: (route: OperatorRoute) => void,
 ): FastifyPluginAsync {
-  const { store, clock } = options;
+  const { store, clock, signedIn = () => undefined } = options;
   return async (app) => {
     app.addHook("onRequest", async (_request, reply) => {
-      reply.header(requestIdHeader, randomUUID());
+      // A browser keeps no copy of what may hold keys, and takes it for nothing but data.
+      reply.headers({
+        [requestIdHeader]: randomUUID(),
+        "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
+        "cross-origin-resource-policy": "same-origin",
+      });
     });
     parseBodies(app);
     answerErrors(app, options);
@@ -64,7 +72,8 @@ export function operatorApi(
           const now = clock.now();
           const path = request.url.split("?", 1)[0] ?? "";
           const { authorization, host, "if-match": ifMatch } = request.headers;
-          authorize({ authorization, host, path, now }, store.policies.all(), permission);
+          const guest = authorization === undefined ? signedIn(request) : undefined;
+          authorize({ authorization, host, path, now, signedIn: guest }, store.policies.all(), permission);
           const { id = "" } = request.params as { id?: string };
           return answer({ id, body: request.body, ifMatch, now, request, reply });
         },

@@ -14,12 +14,22 @@ export interface ServiceCall {
   readonly path: string;
   /** ms since 1970. */
   readonly now: number;
+  /** Of a browser that is signed in to the portal: it stands in place of a token. */
+  readonly signedIn?: Policy | undefined;
 }
 
 const unauthorized = (reason: string): Refusal => new Refusal(401002, "Unauthorized", reason);
 
 /** The policy under which the call is made. Throws 401002, or 403000 when the policy lacks the permission. */
 export function authorize(call: ServiceCall, policies: readonly Policy[], needed: Permission): Policy {
+  const policy = call.signedIn ?? policyOfToken(call, policies);
+  if (!policy.permissions.includes(needed)) {
+    throw new Refusal(403000, `Forbidden: policy ${policy.name} lacks the permission ${needed}.`);
+  }
+  return policy;
+}
+
+function policyOfToken(call: ServiceCall, policies: readonly Policy[]): Policy {
   if (!call.authorization) throw unauthorized("no SAS token");
   const token = parseSasToken(call.authorization);
   if (!token) throw unauthorized("the authorization is not a SAS token");
@@ -30,9 +40,6 @@ export function authorize(call: ServiceCall, policies: readonly Policy[], needed
     throw unauthorized("the SAS token was made with another key");
   if (hasExpired(token, call.now)) throw unauthorized("the SAS token has run out");
   if (!covers(token.resource, call)) throw unauthorized(`the SAS token is for ${token.resource}`);
-  if (!policy.permissions.includes(needed)) {
-    throw new Refusal(403000, `Forbidden: policy ${policy.name} lacks the permission ${needed}.`);
-  }
   return policy;
 }
 

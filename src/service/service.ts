@@ -13,6 +13,7 @@ import { linkHubs } from "./hubs.ts";
 import { type Listener, listen } from "./listener.ts";
 import { managementApi } from "./management-api.ts";
 import { createMqttServer, mqttSessions } from "./mqtt-server.ts";
+import { createPortal } from "./portal/portal.ts";
 import type { Policy } from "./records.ts";
 import { serviceApi } from "./service-api.ts";
 import { openStore } from "./store.ts";
@@ -34,6 +35,8 @@ export interface ServiceOptions {
   readonly retryAfterSeconds: number;
   readonly log: Log;
   readonly clock: Clock;
+  /** Where the built pages of the portal are, when not beside the bundle. */
+  readonly portalDirectory?: string;
 }
 
 export interface RunningService {
@@ -46,6 +49,8 @@ export interface RunningService {
   readonly connectionString: string;
   /** The same in a file of mode 0600. */
   readonly connectionStringFile: string;
+  /** Opens the portal once, within ten minutes, for whoever has it; a secret. */
+  newPortalLink(): string;
   stop(): Promise<void>;
 }
 
@@ -71,21 +76,29 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
     linkHubs(store, options.hubs);
 
     const connectionStringFile = join(dataDirectory, "connection-string");
+    const serviceHost = ownName[0] ?? "localhost";
     let connectionString = "";
     const publishConnectionString = (): void => {
       const [owner] = store.policies.all() as [Policy, ...Policy[]];
-      connectionString = connectionStringOf(owner, ownName[0] ?? "localhost", https.port);
+      connectionString = connectionStringOf(owner, addressOf(serviceHost, https.port));
       writeDataFile(connectionStringFile, `${connectionString}\n`, 0o600);
     };
 
     const deviceApi = createDeviceApi({ store, clock, log, retryAfterSeconds: options.retryAfterSeconds });
     const sessions = mqttSessions({ deviceApi, clock, log });
+    const portal = createPortal({
+      ...options,
+      store,
+      names: ["localhost", "127.0.0.1", "::1", ...hostnames],
+    });
+    const operators = { store, clock, log, signedIn: portal.signedIn };
     const httpsServer = await createHttpsServer({
       credential,
       deviceApi,
       operatorApis: [
-        serviceApi({ store, clock, log }),
-        managementApi({ store, clock, log, onKeyRotated: publishConnectionString }),
+        serviceApi(operators),
+        managementApi({ ...operators, onKeyRotated: publishConnectionString }),
+        portal.routes,
       ],
       clock,
       log,
@@ -95,6 +108,7 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
     const listeners: Listener[] = [];
     undo.push(async () => {
       sessions.closeAll();
+      portal.close();
       await Promise.all(listeners.map((listener) => listener.close()));
     });
     const https = await listen(httpsServer, { host, port: options.httpsPort, purpose: "HTTPS" });
@@ -123,6 +137,7 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
         return connectionString;
       },
       connectionStringFile,
+      newPortalLink: () => portal.newLink(addressOf(serviceHost, https.port)),
       stop: () => {
         stopping ??= undoAll();
         return stopping;
@@ -137,8 +152,11 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
 const isEverywhere = (host: string): boolean => host === "0.0.0.0" || host === "::";
 const isLoopback = (host: string): boolean => host === "localhost" || host === "::1" || /^127\./.test(host);
 
-function connectionStringOf({ name, primaryKey }: Policy, host: string, port: number): string {
+/** As in an address: brackets around IPv6, and no port that goes without saying. */
+function addressOf(host: string, port: number): string {
   const bracketed = isIP(host) === 6 ? `[${host}]` : host;
-  const hostName = port === 443 ? bracketed : `${bracketed}:${port}`;
-  return `HostName=${hostName};SharedAccessKeyName=${name};SharedAccessKey=${primaryKey}`;
+  return port === 443 ? bracketed : `${bracketed}:${port}`;
 }
+
+const connectionStringOf = ({ name, primaryKey }: Policy, hostName: string): string =>
+  `HostName=${hostName};SharedAccessKeyName=${name};SharedAccessKey=${primaryKey}`;

@@ -53,6 +53,9 @@ describe("mooring service run", () => {
           `^HostName=localhost:${ready.httpsPort};SharedAccessKeyName=provisioningserviceowner;SharedAccessKey=`,
         ),
       ),
+      portal: expect.stringMatching(
+        new RegExp(`^https://localhost:${ready.httpsPort}/portal/#token=[\\w-]{43}$`),
+      ),
     });
 
     const path = `/${ready.idScope}/registrations/stranger/register?api-version=2021-06-01`;
