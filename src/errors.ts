@@ -256,6 +256,14 @@ export interface ErrorDetails {
   readonly operationId?: string;
   /** Server clock minus ours, when an answer carried a date. */
   readonly clockSkewMs?: number;
+  /** What a server that is not trusted presents. */
+  readonly serverCertificate?: {
+    readonly subject: string;
+    readonly issuer: string;
+    /** ISO 8601, UTC. */
+    readonly notBefore: string;
+    readonly notAfter: string;
+  };
   readonly path?: string;
   /** Several findings of one kind, such as all problems of a configuration. */
   readonly problems?: readonly string[];

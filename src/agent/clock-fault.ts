@@ -1,7 +1,8 @@
 // Whose fault a failed attempt is. Certificates and tokens carry times, so a wrong clock makes every side refuse every
 // other: that is said of the clock, and never taken for a refusal of this device.
 
-import { MooringError, systemCode } from "../errors.ts";
+import { MooringError } from "../errors.ts";
+import { isOutOfDate } from "../system/network-error.ts";
 import type { TrustedTime } from "../system/trusted-time.ts";
 
 /** Runs an attempt; throws ERR_CLOCK_IMPLAUSIBLE in place of a failure that comes of a clock that is, or was, wrong. */
@@ -25,7 +26,7 @@ function dependsOnTime(error: MooringError): boolean {
     case "ERR_UNAUTHORIZED":
       return true;
     case "ERR_TLS_SERVER":
-      return ["CERT_HAS_EXPIRED", "CERT_NOT_YET_VALID"].includes(systemCode(error.cause) ?? "");
+      return isOutOfDate(error.cause);
     default:
       return false;
   }

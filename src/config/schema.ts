@@ -34,7 +34,7 @@ export interface Config {
     readonly ports: { readonly https: number; readonly mqtt: number; readonly mqttWs: number };
     /** PEM trust anchors, beside the system's. */
     readonly caFile?: string;
-    /** `http://[user:password@]host:port`. */
+    /** `http://[user:password@]host:port`, or `https://…`. */
     readonly proxy?: string;
     /** A file with one line, `user:password`. */
     readonly proxyCredentialsFile?: string;

@@ -8,7 +8,7 @@ const hostName =
 const scope = /^0[a-z]{2}[a-z0-9]{6,16}$/i;
 // DPS's rule; identity/registration-id.ts applies it to ids that come from certificates and TPMs.
 const registration = /^[a-z0-9\-._:]{0,127}[a-z0-9-]$/i;
-const proxyUrl = /^http:\/\/(?:[^\s@/]+@)?(?:[a-z0-9.-]+|\[[0-9a-f:.]+\]):\d{1,5}\/?$/i;
+const proxyUrl = /^https?:\/\/(?:[^\s@/]+@)?(?:[a-z0-9.-]+|\[[0-9a-f:.]+\]):\d{1,5}\/?$/i;
 const accountName = /^(?:[a-z_][a-z0-9_.-]*\$?|\d{1,10})$/i;
 const durationPart = /(\d+)\s*(ms|s|min|h|d)\s*/g;
 const hourMs = 3_600_000;
@@ -55,8 +55,8 @@ export const persistentHandle = v.pipe(
 
 /** Never shown: it may hold a password. */
 export const proxy = v.pipe(
-  v.string("must be http://[user:password@]host:port"),
-  v.regex(proxyUrl, "must be http://[user:password@]host:port"),
+  v.string("must be http://[user:password@]host:port, or https://…"),
+  v.regex(proxyUrl, "must be http://[user:password@]host:port, or https://…"),
 );
 
 /** What fits into a `sockaddr_un`, with the zero byte that ends it (unix(7)). */

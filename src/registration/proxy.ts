@@ -15,15 +15,19 @@ export async function proxyFromEnvironment({ host, port }: Target): Promise<stri
   return getProxyForUrl(`https://${host}:${port}`) || undefined;
 }
 
-/** A tunnel to the target through an `http://` or `https://` proxy, with Basic credentials from its URL. */
+/**
+ * A tunnel to the target through an `http://` or `https://` proxy, with Basic credentials from its URL. `anchors` says
+ * whom to trust about the certificate of an `https://` one. Throws ERR_PROXY, or the signal's reason.
+ */
 export async function connectThroughProxy(
   proxyUrl: string,
   { host, port }: Target,
-  { signal, timeoutMs }: { signal: AbortSignal; timeoutMs: number },
+  { signal, timeoutMs, anchors }: { signal: AbortSignal; timeoutMs: number; anchors: () => string[] },
 ): Promise<Socket> {
   const proxy = parseProxyUrl(proxyUrl);
   const shown = `${proxy.hostname}:${proxy.port || defaultPort(proxy)}`;
-  const request = proxy.protocol === "https:" ? (await import("node:https")).request : httpRequest;
+  const isSecure = proxy.protocol === "https:";
+  const request = isSecure ? (await import("node:https")).request : httpRequest;
   const credentials = `${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`;
   signal.throwIfAborted();
   return new Promise((resolve, reject) => {
@@ -44,6 +48,7 @@ export async function connectThroughProxy(
           "proxy-authorization": `Basic ${Buffer.from(credentials).toString("base64")}`,
         }),
       },
+      ...(isSecure && { ca: anchors(), minVersion: "TLSv1.2" as const }),
       agent: false,
       timeout: timeoutMs,
     });

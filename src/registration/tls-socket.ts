@@ -5,7 +5,7 @@ import type { Socket } from "node:net";
 import { connect as connectTcp, isIP } from "node:net";
 import { connect as connectTls, getCACertificates, type TLSSocket } from "node:tls";
 import { MooringError } from "../errors.ts";
-import { isUntrustedIssuer, networkError } from "../system/network-error.ts";
+import { isBadCertificate, isUntrustedIssuer, networkError } from "../system/network-error.ts";
 import type { Endpoint } from "./transport.ts";
 
 /** A blocked port usually swallows packets, so a line that is not up by then counts as unreachable. */
@@ -34,6 +34,13 @@ export async function openTlsSocket(
   } catch (error) {
     options.signal.throwIfAborted();
     const failure = networkError(error, attempted);
+    if (isBadCertificate(error)) {
+      const { withPresented } = await import("./presented-certificate.ts");
+      const openAgain = (): Promise<Socket> => openSocket(endpoint, options);
+      const explained = await withPresented(failure, endpoint, { openSocket: openAgain, ...options });
+      options.signal.throwIfAborted();
+      throw explained;
+    }
     // A line that breaks while it is being set up is no line: firewalls reset as often as they swallow.
     if (failure.code !== "ERR_CONNECTION_LOST") throw failure;
     throw new MooringError("ERR_CONNECT", failure.message, { cause: error });
@@ -49,7 +56,11 @@ function systemAnchors(): string[] {
 async function openSocket(endpoint: Endpoint, { signal }: { signal: AbortSignal }): Promise<Socket> {
   if (endpoint.proxy !== undefined) {
     const { connectThroughProxy } = await import("./proxy.ts");
-    return connectThroughProxy(endpoint.proxy, endpoint, { signal, timeoutMs: connectTimeoutMs });
+    return connectThroughProxy(endpoint.proxy, endpoint, {
+      signal,
+      timeoutMs: connectTimeoutMs,
+      anchors: () => [...(endpoint.ca === undefined ? [] : [endpoint.ca]), ...systemAnchors()],
+    });
   }
   const { host, port } = endpoint;
   return connected(connectTcp({ host, port, noDelay: true }), "connect", signal);

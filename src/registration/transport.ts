@@ -39,6 +39,6 @@ export interface Endpoint {
   readonly ca?: string;
   /** Device certificate chain and key (PEM), for X.509 attestation. */
   readonly clientCertificate?: { readonly certificate: string; readonly privateKey: string };
-  /** `http://[user:password@]host:port`; HTTPS and WebSockets only. */
+  /** `http://[user:password@]host:port`, or `https://…`; HTTPS and WebSockets only. */
   readonly proxy?: string;
 }

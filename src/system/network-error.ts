@@ -26,9 +26,10 @@ const untrustedIssuer = new Set([
   "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
 ]);
 
+const outOfDate = new Set(["CERT_HAS_EXPIRED", "CERT_NOT_YET_VALID"]);
+
 const badServerCertificate = new Set([
-  "CERT_HAS_EXPIRED",
-  "CERT_NOT_YET_VALID",
+  ...outOfDate,
   "CERT_REVOKED",
   "CERT_UNTRUSTED",
   "CERT_REJECTED",
@@ -47,11 +48,18 @@ const refusedOurCertificate =
 
 export const isUntrustedIssuer = (error: unknown): boolean => untrustedIssuer.has(systemCode(error) ?? "");
 
+/** The server's certificate is good at another time than ours. */
+export const isOutOfDate = (error: unknown): boolean => outOfDate.has(systemCode(error) ?? "");
+
+/** The server's certificate was looked at, and found wrong. */
+export const isBadCertificate = (error: unknown): boolean =>
+  isUntrustedIssuer(error) || badServerCertificate.has(systemCode(error) ?? "");
+
 function codeOf(error: unknown): ErrorCode {
   const code = systemCode(error) ?? "";
   if (dns.has(code)) return "ERR_DNS";
   if (unreachable.has(code)) return "ERR_CONNECT";
-  if (untrustedIssuer.has(code) || badServerCertificate.has(code)) return "ERR_TLS_SERVER";
+  if (isBadCertificate(error)) return "ERR_TLS_SERVER";
   if (refusedOurCertificate.test(code)) return "ERR_TLS_CLIENT";
   if (code.startsWith("ERR_SSL_") || code.startsWith("ERR_OSSL_") || code === "EPROTO")
     return "ERR_TLS_SERVER";

@@ -251,7 +251,9 @@ describe("loadConfig", () => {
 
   it("never shows a proxy's password", async () => {
     const problems = await problemsOf(`${scope}proxy = "ftp://user:hunter2@proxy"\n`);
-    expect(problems).toEqual(["config.toml: provisioning.proxy: must be http://[user:password@]host:port"]);
+    expect(problems).toEqual([
+      "config.toml: provisioning.proxy: must be http://[user:password@]host:port, or https://…",
+    ]);
   });
 });
 

@@ -1,13 +1,13 @@
 // Real sockets: trust, proxies, and every way in which a line can fail, over HTTPS and MQTT.
 
-import { createServer as createHttpServer } from "node:http";
 import { createServer as createHttpsServer, type ServerOptions } from "node:https";
-import { connect, createServer as createTcpServer, type Server, type Socket } from "node:net";
+import { createServer as createTcpServer, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { openHttps } from "../../src/registration/https.ts";
 import { openMqtt } from "../../src/registration/mqtt.ts";
 import type { Endpoint, Transport } from "../../src/registration/transport.ts";
+import { type HttpProxy, type HttpProxyOptions, startHttpProxy } from "../support/http-proxy.ts";
 import { thrownBy } from "../support/thrown.ts";
 import { type KeyPair, listen, selfSigned } from "../support/tls-server.ts";
 
@@ -262,26 +262,8 @@ describe("being stopped", () => {
   });
 });
 
-/** Tunnels CONNECT when the credentials are `user:pa ss`, answers 407 otherwise; counts tunnels. */
-async function proxy(): Promise<{ port: number; tunnels: string[] }> {
-  const tunnels: string[] = [];
-  const wanted = `Basic ${Buffer.from("user:pa ss").toString("base64")}`;
-  const listening: Server = createHttpServer().on("connect", (request, socket) => {
-    if (request.headers["proxy-authorization"] !== wanted) {
-      socket.end("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n");
-      return;
-    }
-    tunnels.push(String(request.url));
-    const [, port] = String(request.url).split(":");
-    const far = connect(Number(port), "127.0.0.1", () => {
-      socket.write("HTTP/1.1 200 Connection Established\r\n\r\n");
-      far.pipe(socket).pipe(far);
-    });
-    far.on("error", () => socket.destroy());
-    socket.on("error", () => far.destroy());
-  });
-  return { port: await listen(keep(listening)), tunnels };
-}
+const proxy = async (more: HttpProxyOptions = {}): Promise<HttpProxy> =>
+  keep(await startHttpProxy({ credentials: "user:pa ss", ...more }));
 
 describe("a proxy", () => {
   it("is passed by CONNECT, with its credentials", async () => {
@@ -300,6 +282,26 @@ describe("a proxy", () => {
     expect(error.code).toBe("ERR_PROXY");
     expect(error.message).toContain("407");
     expect(JSON.stringify([error.message, error.details, String(error.cause)])).not.toContain("hunter2");
+  });
+
+  it("may speak TLS itself, and is then held to the same trust", async () => {
+    const secure = await proxy({ tls: ours });
+    const port = await rawHttps((socket) => socket.end(json("{}")));
+    const through = (via: HttpProxy): Promise<unknown> =>
+      send(https(endpoint(port, { proxy: `https://user:pa%20ss@localhost:${via.port}` })));
+    expect(await through(secure)).toMatchObject({ status: 200 });
+    expect(secure.tunnels).toEqual([`localhost:${port}`]);
+
+    const impostor = await proxy({ tls: selfSigned("localhost") });
+    expect((await thrownBy(() => through(impostor))).code).toBe("ERR_PROXY");
+    expect(impostor.tunnels).toEqual([]);
+  });
+
+  it("that does not let us through is named with its answer", async () => {
+    const { port: via } = await proxy({ refusal: "403 Forbidden" });
+    const error = await thrownBy(() => send(https(endpoint(1, { proxy: `http://127.0.0.1:${via}` }))));
+    expect(error.code).toBe("ERR_PROXY");
+    expect(error.message).toContain(`127.0.0.1:${via}: it answered 403`);
   });
 
   it("that is not there is named", async () => {

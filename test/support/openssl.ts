@@ -7,6 +7,12 @@ import { join } from "node:path";
 export const openssl = (...args: string[]): string =>
   execFileSync("openssl", args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
 
+/** This openssl cannot be told a date to begin with. */
+const opensslAt = (time: string, ...args: string[]): string =>
+  time === "+0d"
+    ? openssl(...args)
+    : execFileSync("faketime", ["-f", time, "openssl", ...args], { encoding: "utf8", stdio: "pipe" });
+
 const generation = {
   "RSA 1024": ["RSA", "rsa_keygen_bits:1024"],
   "RSA 2048": ["RSA", "rsa_keygen_bits:2048"],
@@ -37,13 +43,15 @@ export interface CertificateOptions {
   /** Certificate and key of the issuer; without it the certificate is self-signed. */
   readonly issuer?: { readonly certificate: string; readonly key: string };
   readonly days?: number;
+  /** When it is made, as faketime(1) takes it: `+10d`; the certificate is valid from then. */
+  readonly madeAt?: string;
 }
 
 /** A PEM certificate in `directory/name`. */
 export function makeCertificate(
   directory: string,
   name: string,
-  { key, subject, extensions = [], issuer, days = 30 }: CertificateOptions,
+  { key, subject, extensions = [], issuer, days = 30, madeAt = "+0d" }: CertificateOptions,
 ): string {
   const path = join(directory, name);
   const request = `${path}.csr`;
@@ -53,7 +61,8 @@ export function makeCertificate(
   const signer = issuer
     ? ["-CA", issuer.certificate, "-CAkey", issuer.key, "-CAcreateserial"]
     : ["-signkey", key];
-  openssl(
+  opensslAt(
+    madeAt,
     "x509",
     "-req",
     "-in",

@@ -12,12 +12,15 @@ export interface KeyPair {
 }
 
 /** A self-signed P-256 certificate that is its own CA, for localhost and 127.0.0.1 unless told otherwise. */
-export function selfSigned(commonName: string, { san = "DNS:localhost,IP:127.0.0.1" } = {}): KeyPair {
+export function selfSigned(
+  commonName: string,
+  { san = "DNS:localhost,IP:127.0.0.1", madeAt = "+0d" } = {},
+): KeyPair {
   const directory = mkdtempSync(join(tmpdir(), "mooring-test-cert-"));
   const key = makeKey(directory, "key.pem", "EC P-256");
   const subject = `/CN=${commonName}`;
   const extensions = ["basicConstraints = critical, CA:TRUE", `subjectAltName = ${san}`];
-  const certificate = makeCertificate(directory, "cert.pem", { key, subject, extensions, days: 2 });
+  const certificate = makeCertificate(directory, "cert.pem", { key, subject, extensions, days: 2, madeAt });
   const pair = { certificate: readFileSync(certificate, "utf8"), privateKey: readFileSync(key, "utf8") };
   rmSync(directory, { recursive: true });
   return pair;
