@@ -1,13 +1,12 @@
 // After a power cut or a dying disk: the newest generation that is good, and what to do with the ones that are not.
 // A damaged one goes to `quarantine/`, never to the bin.
 
-import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
-import { dirname, join } from "node:path";
-import { syncDirectory } from "../system/atomic-file.ts";
+import { join } from "node:path";
 import type { Log } from "../system/log.ts";
-import { directoryOf, linkCurrent, linkedNumber, makeDirectory, nameOf, numbersIn } from "./layout.ts";
+import { directoryOf, linkCurrent, linkedNumber, numbersIn } from "./layout.ts";
 import { holdsLock, lockState } from "./lock.ts";
+import { setAside } from "./quarantine.ts";
 import { type Generation, readGeneration, type Unusable } from "./stored.ts";
 
 export interface Found {
@@ -49,13 +48,6 @@ export function repair(stateDirectory: string, { linked, good, unusable }: Found
 }
 
 function quarantine(stateDirectory: string, number: number, log: Log): void {
-  const from = directoryOf(stateDirectory, number);
-  if (!fs.existsSync(from)) return;
-  const aside = join(stateDirectory, "quarantine");
-  makeDirectory(aside, 0o700);
-  const path = join(aside, `${nameOf(number)}-${randomBytes(3).toString("hex")}`);
-  fs.renameSync(from, path);
-  syncDirectory(aside);
-  syncDirectory(dirname(from));
-  log.warn("state.quarantined", { generation: number, path });
+  const path = setAside(stateDirectory, directoryOf(stateDirectory, number));
+  if (path !== undefined) log.warn("state.quarantined", { generation: number, path });
 }
