@@ -30,7 +30,7 @@ export const errorTable = {
 
   ERR_IDENTITY_NOT_FOUND: row("never", 78, "configure [identity], then run `mooring identity show`"),
   ERR_IDENTITY_UNREADABLE: row(
-    "never",
+    "later",
     77,
     "check owner and mode of the file named, then run `mooring identity show`",
   ),
@@ -63,7 +63,7 @@ export const errorTable = {
     69,
     "check that the TPM is there (`ls -l /dev/tpmrm0`) and [identity.tpm] tcti names it",
   ),
-  ERR_TPM_PERMISSION: row("never", 77, "let this user open the TPM: `usermod -aG tss USER`, or run as root"),
+  ERR_TPM_PERMISSION: row("later", 77, "let this user open the TPM: `usermod -aG tss USER`, or run as root"),
   ERR_TPM_LIBRARY: row(
     "never",
     69,
@@ -95,7 +95,7 @@ export const errorTable = {
     "the TPM has no free slot or is busy: stop other TPM users, or use /dev/tpmrm0",
   ),
   ERR_TPM_HANDLE_OCCUPIED: row(
-    "never",
+    "later",
     73,
     "another program's object is at the handle: move [identity.tpm] hub_key_handle, or remove it with `tpm2_evictcontrol -C o -c HANDLE` once you are sure",
   ),
@@ -156,7 +156,7 @@ export const errorTable = {
     "the enrollment is disabled: enable it with `mooring enrollment update --status enabled`",
   ),
   ERR_REQUEST_REFUSED: row(
-    "never",
+    "later",
     65,
     "the service refuses the request itself: check id_scope and registration_id",
   ),
@@ -187,7 +187,7 @@ export const errorTable = {
   ),
   ERR_STATE_FULL: row("later", 74, "free some space on the file system named, then try again"),
   ERR_STATE_CORRUPT: row(
-    "never",
+    "later",
     65,
     "the damaged state was set aside, not deleted; run `mooring provision`",
   ),
