@@ -21,6 +21,8 @@ const tiers: Record<string, number> = {
 
 const pure = [
   "agent/decide.ts",
+  "agent/pace.ts",
+  "agent/attempt-record.ts",
   "registration/handshake.ts",
   "registration/answers.ts",
   "registration/wire.ts",

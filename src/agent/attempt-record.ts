@@ -1,0 +1,102 @@
+// What is remembered of attempts, as attempts.json holds it. Pure; attempts.ts reads and writes it.
+
+import * as v from "valibot";
+import { type ErrorCode, errorTable } from "../errors.ts";
+import type { Moment } from "../system/moment.ts";
+import { fullBudget, type Lane } from "./pace.ts";
+
+/** How the last attempt that failed ended. */
+export interface LastFailure {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly hint: string;
+  /** ISO 8601, UTC. */
+  readonly at: string;
+  readonly trigger: string;
+  /** What was asked for then, as `begin` was told: while it is the same, a final failure stays final. */
+  readonly asking?: string;
+  /** The same again can only fail again. */
+  readonly isFinal: boolean;
+  readonly serviceErrorCode?: number;
+  readonly trackingId?: string;
+}
+
+export interface AttemptRecord {
+  readonly schemaVersion: 1;
+  /** Since the last success, by lane: a line that breaks now and then does not hurry what waits for a person. */
+  readonly failures: Readonly<Partial<Record<Lane, number>>>;
+  readonly lastFailure?: LastFailure;
+  /** Before the next attempt. */
+  readonly wait?: { readonly delayMs: number; readonly because: string; readonly from: Moment };
+  readonly budget: { readonly left: number; readonly from: Moment };
+  /** An attempt whose end is not written down: it runs, or was cut off. */
+  readonly running?: { readonly trigger: string; readonly asking?: string; readonly from: Moment };
+  /** A fleet-wide trigger that waits for this device's place in the window. */
+  readonly splay?: { readonly trigger: string; readonly from: Moment };
+  /** When the service last confirmed the assignment. ISO 8601, UTC. */
+  readonly confirmedAt?: string;
+  /** No time before this one can be right, ms since 1970. */
+  readonly timeFloor?: number;
+}
+
+export const emptyRecord = (now: Moment): AttemptRecord => ({
+  schemaVersion: 1,
+  failures: {},
+  budget: { left: fullBudget, from: now },
+});
+
+export const encodeRecord = (record: AttemptRecord): string => `${JSON.stringify(record, null, 2)}\n`;
+
+/** Undefined when it is not a record: damaged, another program's, or of a newer version. */
+export function decodeRecord(content: string): AttemptRecord | undefined {
+  try {
+    const result = v.safeParse(recordShape, JSON.parse(content));
+    return result.success ? result.output : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const day = 86_400_000;
+const number = (low: number, high: number) => v.pipe(v.number(), v.minValue(low), v.maxValue(high));
+const text = v.pipe(v.string(), v.maxLength(10_000));
+/** What `Date` can hold. */
+const time = number(-8.64e15, 8.64e15);
+const isoTime = v.pipe(v.string(), v.isoTimestamp());
+
+const moment = v.object({
+  at: time,
+  uptimeMs: v.exactOptional(number(0, 1e6 * day)),
+  bootId: v.exactOptional(text),
+});
+const count = v.pipe(number(0, 1e9), v.integer());
+
+const recordShape = v.object({
+  schemaVersion: v.literal(1),
+  failures: v.object({
+    line: v.exactOptional(count),
+    "back-off": v.exactOptional(count),
+    throttled: v.exactOptional(count),
+    slow: v.exactOptional(count),
+    condition: v.exactOptional(count),
+  }),
+  lastFailure: v.exactOptional(
+    v.object({
+      code: v.custom<ErrorCode>((code) => typeof code === "string" && Object.hasOwn(errorTable, code)),
+      message: text,
+      hint: text,
+      at: isoTime,
+      trigger: text,
+      asking: v.exactOptional(text),
+      isFinal: v.boolean(),
+      serviceErrorCode: v.exactOptional(v.number()),
+      trackingId: v.exactOptional(text),
+    }),
+  ),
+  wait: v.exactOptional(v.object({ delayMs: number(0, 2 * day), because: text, from: moment })),
+  budget: v.object({ left: number(0, fullBudget), from: moment }),
+  running: v.exactOptional(v.object({ trigger: text, asking: v.exactOptional(text), from: moment })),
+  splay: v.exactOptional(v.object({ trigger: text, from: moment })),
+  confirmedAt: v.exactOptional(isoTime),
+  timeFloor: v.exactOptional(time),
+});
