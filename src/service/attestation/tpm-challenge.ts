@@ -3,6 +3,7 @@
 
 import { randomBytes } from "node:crypto";
 import type { TpmChallenge } from "../../registration/wire.ts";
+import type { Clock } from "../../system/clock.ts";
 import type { TpmAttestation } from "../records.ts";
 import { Refusal } from "../refusal.ts";
 import { keyOf } from "../tables.ts";
@@ -19,7 +20,7 @@ export interface TpmKeys {
 
 interface PendingChallenge extends TpmKeys {
   readonly key: Buffer;
-  /** ms since 1970. */
+  /** Of the monotonic clock. */
   readonly expiresAt: number;
 }
 
@@ -38,11 +39,11 @@ export interface TpmChallenges {
 }
 
 /** Pending challenges live in memory: a device whose challenge a restart has swept away asks for the next. */
-export function createTpmChallenges(): TpmChallenges {
+export function createTpmChallenges({ monotonic }: Pick<Clock, "monotonic">): TpmChallenges {
   const pendingByDevice = new Map<string, readonly PendingChallenge[]>();
-  let sweptAt = 0;
-  const pendingFor = ({ registrationId, now }: Evidence): readonly PendingChallenge[] =>
-    (pendingByDevice.get(keyOf(registrationId)) ?? []).filter(({ expiresAt }) => expiresAt > now);
+  let sweptAt = monotonic();
+  const pendingFor = ({ registrationId }: Evidence): readonly PendingChallenge[] =>
+    (pendingByDevice.get(keyOf(registrationId)) ?? []).filter(({ expiresAt }) => expiresAt > monotonic());
 
   /** Forgets devices that asked once and never came back. */
   const sweep = (now: number): void => {
@@ -70,13 +71,14 @@ export function createTpmChallenges(): TpmChallenges {
     },
 
     issue(evidence) {
-      const { tpm, idScope, registrationId, now } = evidence;
+      const { tpm, idScope, registrationId } = evidence;
       if (tpm === undefined) throw new Refusal(400000, "tpm.endorsementKey: missing");
       if (!tpm.storageRootKey) throw new Refusal(400000, "tpm.storageRootKey: missing");
       const keys: TpmKeys = {
         endorsementKey: readEndorsementKey(tpm.endorsementKey, "tpm.endorsementKey"),
         storageRootKey: readStorageRootKey(tpm.storageRootKey, "tpm.storageRootKey"),
       };
+      const now = monotonic();
       sweep(now);
       const key = randomBytes(32);
       const challenge: PendingChallenge = { ...keys, key, expiresAt: now + lifetimeMs };
