@@ -86,6 +86,16 @@ function admitIndividual(evidence: Evidence, enrollment: IndividualEnrollment): 
   return { enrollment, attestation: "x509", deviceId, authentication };
 }
 
+/** The group that would admit the device, as one that has no enrollment of its own. */
+export function groupOf(evidence: Evidence, groups: readonly EnrollmentGroup[]): EnrollmentGroup | undefined {
+  try {
+    return admitThroughGroup(evidence, groups).enrollment as EnrollmentGroup;
+  } catch (error) {
+    if (error instanceof Refusal) return undefined;
+    throw error;
+  }
+}
+
 /** What was sent decides the kind of group; a kind that nobody uses here makes the device simply unknown. */
 function admitThroughGroup(evidence: Evidence, groups: readonly EnrollmentGroup[]): Admission {
   const attestation = evidence.authorization === undefined ? "x509" : "symmetricKey";

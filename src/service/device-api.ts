@@ -13,6 +13,7 @@ import { readDeviceRegistration } from "./device-request-body.ts";
 import { Refusal, refusalBody } from "./refusal.ts";
 import { register, registrationState } from "./registrar.ts";
 import { isRegistrationId } from "./registration-id.ts";
+import type { Delivery } from "./scenario.ts";
 import { newOperationId } from "./stamps.ts";
 import type { Store } from "./store.ts";
 import { keyOf } from "./tables.ts";
@@ -31,17 +32,24 @@ export interface DeviceRequest {
   readonly authorization?: string;
   /** DER, leaf first, as the TLS client sent them; empty when it sent none. */
   readonly certificates: readonly Buffer[];
+  /** How far off the clock is by which the request is judged; only in a scenario. */
+  readonly clockSkewMs?: number;
 }
+
+/** What is known of a device before it asks anything. */
+export type Caller = Omit<DeviceRequest, "operation" | "operationId" | "body">;
 
 export interface DeviceAnswer {
   /** HTTP or topic status. */
   readonly status: number;
   /** To be sent as JSON. */
   readonly body: unknown;
-  /** On 202 only. */
+  /** On 202 and 429 only. */
   readonly retryAfterSeconds?: number;
   /** For `x-ms-request-id`; the trackingId of an error body is the same. */
   readonly requestId: string;
+  /** Only in a scenario. */
+  readonly delivery?: Delivery;
 }
 
 export interface DeviceApi {
@@ -61,11 +69,12 @@ export interface DeviceApiOptions {
 /** How long a finished operation can still be asked for. */
 const operationLifetimeMs = 60 * 60_000;
 
-type Outcome = Omit<DeviceAnswer, "requestId">;
+type Outcome = Omit<DeviceAnswer, "requestId" | "delivery">;
 
 export function createDeviceApi(options: DeviceApiOptions): DeviceApi {
   const { store, clock, log, retryAfterSeconds, assigningMs = 0 } = options;
-  const challenges = createTpmChallenges();
+  const challenges = createTpmChallenges(clock);
+  const nowFor = ({ clockSkewMs = 0 }: DeviceRequest): number => clock.now() + clockSkewMs;
   let prunedAt = 0;
 
   function answer(request: DeviceRequest): Outcome {
@@ -74,7 +83,7 @@ export function createDeviceApi(options: DeviceApiOptions): DeviceApi {
     const body = request.operation === "operation" ? {} : readDeviceRegistration(request.body);
     verifySameId(request, body);
 
-    const judgement = judge(evidenceOf(request, body, clock.now()), { store, challenges });
+    const judgement = judge(evidenceOf(request, nowFor(request), body), { store, challenges });
     if (judgement.verdict === "disabled") return { status: 200, body: disabled(request) };
     if (judgement.verdict === "challenged") {
       log.debug("device.challenged", { registrationId: request.registrationId });
@@ -117,12 +126,7 @@ export function createDeviceApi(options: DeviceApiOptions): DeviceApi {
       throw new Refusal(404202, "Operation not found.", "no such operation of this registration");
     }
     if (clock.now() < operation.readyAt) {
-      const running = {
-        operationId,
-        status: "assigning",
-        registrationState: { registrationId, status: "assigning" },
-      };
-      return { status: 202, body: running, retryAfterSeconds: Math.max(1, retryAfterSeconds) };
+      return stillAssigning(operationId, { registrationId, retryAfterSeconds });
     }
     return { status: 200, body: operation.result };
   }
@@ -149,19 +153,30 @@ export function createDeviceApi(options: DeviceApiOptions): DeviceApi {
         const fields = { registrationId, transport, operation, requestId };
         if (error instanceof Refusal) {
           log.warn("device.refused", { ...fields, code: error.errorCode, reason: error.reason });
-          return refusal(error, requestId, clock.now());
+          return refuse(error, { requestId, now: nowFor(request) });
         }
         log.error("device.error", { ...fields, error });
-        return refusal(new Refusal(500000, "Internal server error."), requestId, clock.now());
+        const failure = new Refusal(500000, "Internal server error.");
+        return refuse(failure, { requestId, now: nowFor(request) });
       }
     },
   };
 }
 
-const refusal = (error: Refusal, requestId: string, now: number): DeviceAnswer => ({
-  status: error.status,
-  body: refusalBody(error, { requestId, now }),
-  requestId,
+/** `now` in ms since 1970. */
+export const refuse = (
+  error: Refusal,
+  { requestId, now }: { requestId: string; now: number },
+): DeviceAnswer => ({ status: error.status, body: refusalBody(error, { requestId, now }), requestId });
+
+/** A poll's answer while there is no other. */
+export const stillAssigning = (
+  operationId: string,
+  { registrationId, retryAfterSeconds }: { registrationId: string; retryAfterSeconds: number },
+): Outcome => ({
+  status: 202,
+  body: { operationId, status: "assigning", registrationState: { registrationId, status: "assigning" } },
+  retryAfterSeconds: Math.max(1, retryAfterSeconds),
 });
 
 /** The api-version, if everything in the address can be meant. */
@@ -187,13 +202,14 @@ function verifySameId(request: DeviceRequest, body: DeviceRegistration): void {
   }
 }
 
-const evidenceOf = (request: DeviceRequest, body: DeviceRegistration, now: number): Evidence => ({
-  transport: request.transport,
-  idScope: request.idScope,
-  registrationId: request.registrationId,
-  ...(request.authorization && { authorization: request.authorization }),
-  certificates: request.certificates,
-  ...(body.tpm && { tpm: body.tpm }),
+/** What the device shows, at `now` (ms since 1970). */
+export const evidenceOf = (caller: Caller, now: number, { tpm }: DeviceRegistration = {}): Evidence => ({
+  transport: caller.transport,
+  idScope: caller.idScope,
+  registrationId: caller.registrationId,
+  ...(caller.authorization && { authorization: caller.authorization }),
+  certificates: caller.certificates,
+  ...(tpm && { tpm }),
   now,
 });
 

@@ -3,6 +3,8 @@
 
 import type { TLSSocket } from "node:tls";
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from "fastify";
+import type { Clock } from "../system/clock.ts";
+import { sendDelivered } from "./delivery.ts";
 import type { DeviceApi, DeviceRequest } from "./device-api.ts";
 import { longestMessage } from "./device-request-body.ts";
 import { Refusal } from "./refusal.ts";
@@ -23,7 +25,12 @@ const routes = [
   { method: "POST", url: "/:idScope/registrations/:registrationId", operation: "lookup" },
 ] as const;
 
-export function deviceRoutes({ deviceApi }: { deviceApi: DeviceApi }): FastifyPluginCallback {
+export interface DeviceRoutesOptions {
+  readonly deviceApi: DeviceApi;
+  readonly clock: Clock;
+}
+
+export function deviceRoutes(options: DeviceRoutesOptions): FastifyPluginCallback {
   return (app, _options, done) => {
     app.removeAllContentTypeParsers();
     app.addContentTypeParser(
@@ -35,7 +42,7 @@ export function deviceRoutes({ deviceApi }: { deviceApi: DeviceApi }): FastifyPl
       app.route<DeviceRoute>({
         method,
         url,
-        handler: async (request, reply) => sendAnswer(deviceApi, operation, request, reply),
+        handler: async (request, reply) => sendAnswer(options, operation, request, reply),
       });
       app.route({
         method: app.supportedMethods.filter((other) => other !== method),
@@ -51,7 +58,7 @@ export function deviceRoutes({ deviceApi }: { deviceApi: DeviceApi }): FastifyPl
 }
 
 async function sendAnswer(
-  deviceApi: DeviceApi,
+  { deviceApi, clock }: DeviceRoutesOptions,
   operation: DeviceRequest["operation"],
   request: FastifyRequest<DeviceRoute>,
   reply: FastifyReply,
@@ -74,5 +81,5 @@ async function sendAnswer(
     const path = `${encodeURIComponent(idScope)}/registrations/${encodeURIComponent(registrationId)}/register`;
     reply.header("location", `https://${request.host}/${path}`);
   }
-  return reply.send(answer.body);
+  return answer.delivery ? sendDelivered(request, reply, answer, clock) : reply.send(answer.body);
 }

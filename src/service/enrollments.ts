@@ -59,6 +59,7 @@ export function deleteEnrollment<Row extends AnyEnrollment>(
   store.transaction(() => {
     verifyMatch(findEnrollment(kind, store, id), ifMatch);
     kind.table(store).delete(id);
+    store.scenarios.delete(`${kind.plural}/${id}`);
     if (kind.idMember === "registrationId") store.registrations.delete(id);
   });
 }

@@ -65,7 +65,7 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Se
   app.setNotFoundHandler((request, reply) =>
     refuse(reply, new Refusal(404000, `There is nothing at ${request.method} ${request.url.split("?")[0]}`)),
   );
-  await app.register(deviceRoutes({ deviceApi }));
+  await app.register(deviceRoutes({ deviceApi, clock }));
   for (const api of operatorApis) await app.register(api);
   await app.ready();
   return app.server as unknown as Server;

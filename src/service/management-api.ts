@@ -6,6 +6,7 @@ import { putHub, unlinkHub, viewHubs } from "./hubs.ts";
 import { type OperatorApiOptions, type OperatorRoute, operatorApi } from "./operator-api.ts";
 import { rotateKey } from "./policies.ts";
 import type { Policy } from "./records.ts";
+import { scenarioRoutes } from "./scenario-routes.ts";
 
 export interface ManagementApiOptions extends OperatorApiOptions {
   /** Called after a key of the policy was replaced. */
@@ -17,6 +18,7 @@ export const managementApi = (options: ManagementApiOptions): FastifyPluginAsync
   operatorApi(options, (route) => {
     hubRoutes(route, options);
     policyRoutes(route, options);
+    scenarioRoutes(route, options);
   });
 
 function hubRoutes(route: OperatorRoute, { store, log }: ManagementApiOptions): void {

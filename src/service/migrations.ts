@@ -9,7 +9,11 @@ import { permissions } from "./records.ts";
 /** The name of a hub that leads nowhere: `.internal` belongs to nobody. Linked until others are. */
 const firstHub = "hub.mooring.internal";
 
-export const migrations: readonly ((db: DatabaseSync) => void)[] = [createTables, manageHubsAndPolicies];
+export const migrations: readonly ((db: DatabaseSync) => void)[] = [
+  createTables,
+  manageHubsAndPolicies,
+  keepScenarios,
+];
 
 function createTables(db: DatabaseSync): void {
   db.exec(`
@@ -56,4 +60,13 @@ function manageHubsAndPolicies(db: DatabaseSync): void {
     const { key: primaryKey, ...policy } = JSON.parse(document as string);
     update.run(JSON.stringify({ ...policy, primaryKey, secondaryKey: newPolicyKey() }), name as string);
   }
+}
+
+function keepScenarios(db: DatabaseSync): void {
+  db.exec(`
+    CREATE TABLE scenario (key TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID, STRICT;
+    CREATE TABLE held_operation (
+      operation_id TEXT PRIMARY KEY REFERENCES operation ON DELETE CASCADE, target TEXT NOT NULL, polls INTEGER)
+      WITHOUT ROWID, STRICT;
+  `);
 }

@@ -1,9 +1,10 @@
 // CONNECT and its answer. Who cannot be DPS's device at all is refused here; whose credential is wrong is let in and
 // hears it as the answer to what it asks, because that is where DPS says it.
 
-import type { Duplex } from "node:stream";
 import type { IConnectPacket } from "mqtt-packet";
+import type { Caller } from "./device-api.ts";
 import { ProtocolViolation, parsePacket, sendPacket } from "./mqtt-frames.ts";
+import type { MqttLink } from "./mqtt-session.ts";
 import { type MqttUser, parseUsername } from "./mqtt-words.ts";
 
 export interface Greeted {
@@ -21,7 +22,11 @@ const identifierRejected = 2;
 const badUsername = 4;
 
 /** Answers the first frame of a connection; undefined when it had to be refused. Throws ProtocolViolation. */
-export async function greet(stream: Duplex, frame: Buffer): Promise<Greeted | undefined> {
+export async function greet(
+  { stream, transport, certificates }: MqttLink,
+  frame: Buffer,
+  welcomes: (caller: Caller) => boolean,
+): Promise<Greeted | undefined> {
   const answer = (returnCode: number): Promise<void> =>
     sendPacket(stream, { cmd: "connack", sessionPresent: false, returnCode });
   const refuse = async (returnCode: number): Promise<undefined> => void (await answer(returnCode));
@@ -34,8 +39,11 @@ export async function greet(stream: Duplex, frame: Buffer): Promise<Greeted | un
   const user = parseUsername(username);
   if (user === undefined) return refuse(badUsername);
   if (clientId.toLowerCase() !== user.registrationId.toLowerCase()) return refuse(identifierRejected);
+  const authorization = password?.toString() || undefined;
+  if (!welcomes({ ...user, transport, certificates, ...(authorization && { authorization }) }))
+    return undefined;
   await answer(accepted);
-  return { user, keepalive, authorization: password?.toString() || undefined };
+  return { user, keepalive, authorization };
 }
 
 /** What a CONNECT frame asks for, in whatever protocol; the parser would not tell. Undefined when it is no CONNECT. */

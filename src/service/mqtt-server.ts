@@ -5,7 +5,7 @@ import type { Duplex } from "node:stream";
 import { createServer, type Server } from "node:tls";
 import { causeText } from "../errors.ts";
 import type { ServerCredential } from "./authority.ts";
-import { converse, type MqttLink, type MqttSessionOptions } from "./mqtt-session.ts";
+import { converse, type MqttLimits, type MqttLink, type MqttSessionOptions } from "./mqtt-session.ts";
 import { clientCertificates, tlsOptions } from "./tls.ts";
 
 export interface MqttSessions {
@@ -14,10 +14,20 @@ export interface MqttSessions {
   closeAll(): void;
 }
 
-export type MqttSessionsOptions = Omit<MqttSessionOptions, "onGreeted" | "greetingTimeoutMs"> &
-  Partial<Pick<MqttSessionOptions, "greetingTimeoutMs">>;
+export interface MqttSessionsOptions extends Pick<MqttSessionOptions, "deviceApi" | "clock" | "log"> {
+  readonly limits?: Partial<MqttLimits>;
+  readonly welcomes?: MqttSessionOptions["welcomes"];
+}
 
-export function mqttSessions({ greetingTimeoutMs = 15_000, ...options }: MqttSessionsOptions): MqttSessions {
+const patience: MqttLimits = {
+  greetingTimeoutMs: 15_000,
+  frameTimeoutMs: 30_000,
+  silenceTimeoutMs: 60 * 60_000,
+};
+
+export function mqttSessions(options: MqttSessionsOptions): MqttSessions {
+  const { log, welcomes = () => true } = options;
+  const limits = { ...patience, ...options.limits };
   const open = new Set<Duplex>();
   const byClient = new Map<string, Duplex>();
   return {
@@ -32,13 +42,10 @@ export function mqttSessions({ greetingTimeoutMs = 15_000, ...options }: MqttSes
       open.add(stream);
       stream.on("error", () => {}); // converse() sees it too; this is for one that comes after
       try {
-        await converse(link, { ...options, greetingTimeoutMs, onGreeted });
+        await converse(link, { ...options, limits, welcomes, onGreeted });
       } catch (error) {
-        options.log.debug("mqtt.closed", {
-          transport: link.transport,
-          client: clientKey,
-          reason: causeText(error),
-        });
+        const { transport } = link;
+        log.debug("mqtt.closed", { transport, client: clientKey, reason: causeText(error) });
       }
       open.delete(stream);
       if (clientKey !== undefined && byClient.get(clientKey) === stream) byClient.delete(clientKey);

@@ -7,7 +7,8 @@ import type { IPublishPacket, ISubscribePacket, IUnsubscribePacket, Packet } fro
 import { responseFilter, responseTopic } from "../registration/wire.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
-import type { DeviceAnswer, DeviceApi } from "./device-api.ts";
+import { answerText } from "./delivery.ts";
+import type { Caller, DeviceAnswer, DeviceApi } from "./device-api.ts";
 import { longestMessage } from "./device-request-body.ts";
 import { ProtocolViolation, parsePacket, readFrames, sendPacket } from "./mqtt-frames.ts";
 import { type Greeted, greet } from "./mqtt-greeting.ts";
@@ -21,55 +22,79 @@ export interface MqttLink {
   readonly certificates: readonly Buffer[];
 }
 
+/** How long the service waits for a device. */
+export interface MqttLimits {
+  /** For CONNECT on a new connection. */
+  readonly greetingTimeoutMs: number;
+  /** For the rest of a packet. */
+  readonly frameTimeoutMs: number;
+  /** For the next packet of a device that wants no keep-alive. */
+  readonly silenceTimeoutMs: number;
+}
+
 export interface MqttSessionOptions {
   readonly deviceApi: DeviceApi;
   readonly clock: Clock;
   readonly log: Log;
-  /** How long a new connection may take to say CONNECT. */
-  readonly greetingTimeoutMs: number;
+  readonly limits: MqttLimits;
+  /** False closes the connection of a device that says CONNECT, without a word. */
+  readonly welcomes: (caller: Caller) => boolean;
   /** Called with the device's name once it is greeted; whoever had that name before is disconnected. */
   readonly onGreeted: (clientKey: string) => void;
 }
 
 const noSubscription = 0x80;
 
+/** Of one device, when a scenario delays them. */
+const mostLateAnswers = 100;
+
 /** Serves the device until either side ends it. Throws what ended it, if that was not the device's DISCONNECT. */
 export async function converse(link: MqttLink, options: MqttSessionOptions): Promise<void> {
   const { stream } = link;
-  const frames = readFrames(stream);
-  let idle = setTimeout(() => stream.destroy(), options.greetingTimeoutMs);
+  const { greetingTimeoutMs, silenceTimeoutMs } = options.limits;
+  const frames = readFrames(stream, options.limits);
+  const over = new AbortController();
+  let idle = setTimeout(() => stream.destroy(), greetingTimeoutMs);
   try {
     const greeting = await frames.next();
     if (greeting.done) return;
-    const greeted = await greet(stream, greeting.value);
+    const greeted = await greet(link, greeting.value, options.welcomes);
     if (greeted === undefined) return;
     clearTimeout(idle);
     const { user, keepalive } = greeted;
     options.onGreeted(`${user.idScope}/${user.registrationId}`.toLowerCase());
 
-    // A device that stays silent for one and a half times its keep-alive is gone; zero switches that off.
-    if (keepalive > 0) idle = setTimeout(() => stream.destroy(), keepalive * 1500);
-    const session = new MqttSession(link, greeted, options);
+    // A device that stays silent for one and a half times its keep-alive is gone.
+    idle = setTimeout(() => stream.destroy(), keepalive > 0 ? keepalive * 1500 : silenceTimeoutMs);
+    const session = new MqttSession(link, greeted, { ...options, over });
     for await (const frame of frames) {
-      if (keepalive > 0) idle.refresh();
+      idle.refresh();
       const packet = parsePacket(frame);
       if (packet.cmd === "disconnect") return;
       await session.receive(packet);
+      if (over.signal.aborted) return;
     }
   } finally {
     clearTimeout(idle);
+    over.abort();
   }
+}
+
+interface SessionOptions extends MqttSessionOptions {
+  /** Aborted when the conversation ends; aborting it ends the conversation. */
+  readonly over: AbortController;
 }
 
 class MqttSession {
   readonly #link: MqttLink;
   readonly #greeted: Greeted;
-  readonly #options: MqttSessionOptions;
+  readonly #options: SessionOptions;
   /** At what QoS the device subscribed to its answers; undefined while it has not. */
   #responseQos: 0 | 1 | undefined;
   #lastMessageId = 0;
+  #lateAnswers = 0;
 
-  constructor(link: MqttLink, greeted: Greeted, options: MqttSessionOptions) {
+  constructor(link: MqttLink, greeted: Greeted, options: SessionOptions) {
     this.#link = link;
     this.#greeted = greeted;
     this.#options = options;
@@ -114,11 +139,34 @@ class MqttSession {
     if (request === undefined) throw new ProtocolViolation(`PUBLISH to the unknown topic ${topic}`);
     // C#'s client insists on the acknowledgement before the answer.
     if (qos === 1) await this.#send({ cmd: "puback", messageId: requireId(messageId) });
-    const { status, body, retryAfterSeconds } = await this.#answer(request, payload as Buffer);
-    await this.#publish(
-      responseTopic(status, request.encodedRequestId ?? "", retryAfterSeconds),
-      JSON.stringify(body),
-    );
+    const answer = await this.#answer(request, payload as Buffer);
+    const deliver = (): Promise<void> => this.#deliver(request, answer);
+    const { delayMs } = answer.delivery ?? {};
+    if (delayMs === undefined) await deliver();
+    else this.#later(delayMs, deliver);
+  }
+
+  async #deliver({ encodedRequestId = "" }: MqttRequest, answer: DeviceAnswer): Promise<void> {
+    const { status, body, retryAfterSeconds, delivery } = answer;
+    const topic = responseTopic(status, encodedRequestId, retryAfterSeconds);
+    const text = answerText(body, delivery);
+    await this.#publish(topic, text);
+    if (delivery?.twice) await this.#publish(topic, text);
+    if (delivery?.close === "after") this.#options.over.abort();
+  }
+
+  /** A late answer holds nobody up: what the device says meanwhile is answered before. */
+  #later(delayMs: number, deliver: () => Promise<void>): void {
+    if (this.#lateAnswers >= mostLateAnswers) throw new ProtocolViolation("too many questions at once");
+    this.#lateAnswers++;
+    const { clock, over } = this.#options;
+    clock
+      .sleep(delayMs, { signal: over.signal })
+      .then(deliver)
+      .catch(() => {}) // the device has gone
+      .finally(() => {
+        this.#lateAnswers--;
+      });
   }
 
   async #answer(

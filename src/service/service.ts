@@ -16,6 +16,7 @@ import { createMqttServer, mqttSessions } from "./mqtt-server.ts";
 import { createPortal } from "./portal/portal.ts";
 import type { Policy } from "./records.ts";
 import { serviceApi } from "./service-api.ts";
+import { stage } from "./staged-device-api.ts";
 import { openStore } from "./store.ts";
 import { tlsOptions } from "./tls.ts";
 import { acceptMqttOverWebSockets } from "./websocket.ts";
@@ -84,8 +85,9 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
       writeDataFile(connectionStringFile, `${connectionString}\n`, 0o600);
     };
 
-    const deviceApi = createDeviceApi({ store, clock, log, retryAfterSeconds: options.retryAfterSeconds });
-    const sessions = mqttSessions({ deviceApi, clock, log });
+    const deviceOptions = { store, clock, log, retryAfterSeconds: options.retryAfterSeconds };
+    const deviceApi = stage(createDeviceApi(deviceOptions), deviceOptions);
+    const sessions = mqttSessions({ deviceApi, welcomes: deviceApi.welcomes, clock, log });
     const portal = createPortal({
       ...options,
       store,

@@ -6,6 +6,7 @@ import { openDatabase } from "./database.ts";
 import { type HubTable, hubTable } from "./hub-table.ts";
 import { type PolicyTable, policyTable } from "./policy-table.ts";
 import type { Device, EnrollmentGroup, IndividualEnrollment, Operation, Registration } from "./records.ts";
+import { type ScenarioTable, scenarioTable } from "./scenario-table.ts";
 import {
   document,
   documents,
@@ -45,6 +46,7 @@ export interface Store {
   readonly registrations: RegistrationTable;
   readonly devices: DeviceTable;
   readonly operations: OperationTable;
+  readonly scenarios: ScenarioTable;
 
   /** All of `work` or nothing of it. Synchronous, like everything here; not reentrant. */
   transaction<Result>(work: () => Result): Result;
@@ -58,6 +60,7 @@ export function openStore(file: string): Store {
   const policies = policyTable(db);
   const hubs = hubTable(db);
   const groups = smallTable<EnrollmentGroup>(db, "enrollment_group", (row) => row.enrollmentGroupId);
+  const scenarios = scenarioTable(db);
   const begin = db.prepare("BEGIN IMMEDIATE");
   const commit = db.prepare("COMMIT");
 
@@ -70,6 +73,7 @@ export function openStore(file: string): Store {
     registrations: registrationTable(db),
     devices: deviceTable(db),
     operations: operationTable(db),
+    scenarios,
     transaction(work) {
       begin.run();
       try {
@@ -78,7 +82,7 @@ export function openStore(file: string): Store {
         return result;
       } catch (error) {
         db.exec("ROLLBACK");
-        for (const remembered of [policies, hubs, groups]) remembered.forget();
+        for (const remembered of [policies, hubs, groups, scenarios]) remembered.forget();
         throw error;
       }
     },

@@ -12,7 +12,7 @@ async function framesOf(...chunks: Buffer[]): Promise<string[]> {
   for (const chunk of chunks) far.write(chunk);
   far.end();
   const frames: string[] = [];
-  for await (const frame of readFrames(near)) frames.push(frame.toString("hex"));
+  for await (const frame of readFrames(near, { frameTimeoutMs: 30_000 })) frames.push(frame.toString("hex"));
   return frames;
 }
 

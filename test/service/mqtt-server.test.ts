@@ -46,7 +46,7 @@ async function serveMqtt(
   { greetingTimeoutMs }: { greetingTimeoutMs?: number } = {},
 ): Promise<Started> {
   const limits = greetingTimeoutMs === undefined ? {} : { greetingTimeoutMs };
-  const sessions = mqttSessions({ deviceApi, clock: systemClock, log: silentLog, ...limits });
+  const sessions = mqttSessions({ deviceApi, clock: systemClock, log: silentLog, limits });
   const server = createMqttServer(credential, sessions);
   onTestFinished(() => stop(server, sessions.closeAll));
   const port = await listening(server);
