@@ -32,11 +32,11 @@ const longestLine = 8 << 20;
  * The daemon's answer; "no daemon" when none is listening. Throws what the daemon answers with instead, and
  * ERR_DAEMON_LOST, ERR_CONTROL_PERMISSION, ERR_CONTROL_BUSY, ERR_CONTROL_PROTOCOL.
  */
-export function askDaemon<Do extends Request["do"]>(
+export function askDaemon<Asked extends Request>(
   path: string,
-  request: Extract<Request, { readonly do: Do }>,
+  request: Asked,
   { stateDirectory, clock, signal, onEvent = () => {} }: Asking,
-): Promise<Answers[Do] | "no daemon"> {
+): Promise<Answers[Asked["do"]] | "no daemon"> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);
     const socket = connect(path);
@@ -70,7 +70,7 @@ export function askDaemon<Do extends Request["do"]>(
       const line = decodeLine(text) ?? {};
       if ("error" in line) fail(decodeError(line["error"]));
       else if (daemon === undefined) greeted(line, text);
-      else if ("done" in line) end(() => resolve(answered(request, line["done"]) as Answers[Do]));
+      else if ("done" in line) end(() => resolve(answered(request, line["done"]) as Answers[Asked["do"]]));
       else if ("event" in line) onEvent(line["event"] as Progress);
       else fail(notUnderstood(path, text));
     };

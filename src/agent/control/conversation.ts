@@ -24,8 +24,7 @@ export interface Manners {
 /** Answers one request; the connection ends with it. Never rejects. */
 export async function converse(socket: Socket, controlled: Controlled, manners: Manners): Promise<void> {
   const gone = new AbortController();
-  for (const event of ["end", "close"])
-    socket.once(event, () => gone.abort(new MooringError("ERR_CANCELLED", "the client has gone")));
+  socket.once("close", () => gone.abort(new MooringError("ERR_CANCELLED", "the client has gone")));
   const signal = AbortSignal.any([gone.signal, manners.signal]);
   const send = (line: Greeting | Line): void => {
     if (!socket.writable) return;
@@ -37,7 +36,10 @@ export async function converse(socket: Socket, controlled: Controlled, manners: 
   try {
     send(manners.greeting);
     const request = manners.admit(await firstLine(socket, manners, signal));
-    if (request.do !== "status") unsubscribe = controlled.events.subscribe((event) => send({ event }));
+    if (isPatient(request)) {
+      dropAtEnd(socket);
+      unsubscribe = controlled.events.subscribe((event) => send({ event }));
+    }
     send({ done: await answer(request, controlled, signal) });
   } catch (error) {
     send({ error: errorJson(asMooringError(error)) });
@@ -45,7 +47,16 @@ export async function converse(socket: Socket, controlled: Controlled, manners: 
     unsubscribe();
   }
   socket.end();
-  dropUnless(isClosed(socket), socket, manners);
+  dropUnless(gone.signal, socket, manners);
+}
+
+/** Its answer may take as long as provisioning does. */
+const isPatient = (request: Request): boolean => ("wait" in request ? request.wait : request.do !== "status");
+
+/** Whoever has ended its half of the connection cannot be told from one that was killed. */
+function dropAtEnd(socket: Socket): void {
+  if (socket.readableEnded) socket.destroy();
+  else socket.once("end", () => socket.destroy());
 }
 
 function answer(request: Request, controlled: Controlled, signal: AbortSignal): Promise<unknown> | Accepted {
@@ -73,8 +84,9 @@ function firstLine(socket: Socket, manners: Manners, signal: AbortSignal): Promi
     const asked = new AbortController();
     const stop = (): void => reject(signal.reason);
     signal.addEventListener("abort", stop, { once: true });
-    dropUnless(asked.signal, socket, manners);
+    dropUnless(AbortSignal.any([asked.signal, signal]), socket, manners);
     let lines = 0;
+    socket.once("end", () => lines > 0 || socket.destroy());
     readLines(socket, manners.requestBytes, {
       take: (line) => {
         lines += 1;
@@ -93,11 +105,4 @@ function dropUnless(done: AbortSignal, socket: Socket, { clock, patienceMs }: Ma
     () => socket.destroy(),
     () => {},
   );
-}
-
-function isClosed(socket: Socket): AbortSignal {
-  const closed = new AbortController();
-  if (socket.closed) closed.abort();
-  else socket.once("close", () => closed.abort());
-  return closed.signal;
 }

@@ -65,7 +65,6 @@ export async function serveControl(controlled: Controlled, options: ControlOptio
   const greeting = { mooring: protocol, version, pid: process.pid, stateDirectory } as const;
 
   const open = new Set<Socket>();
-  const conversations = new Set<Promise<void>>();
   const stopping = new AbortController();
 
   const admit =
@@ -91,29 +90,28 @@ export async function serveControl(controlled: Controlled, options: ControlOptio
     }
     open.add(socket);
     socket.once("close", () => open.delete(socket));
-    const conversation = converse(socket, controlled, {
+    void converse(socket, controlled, {
       ...{ greeting, clock, ...limits },
       admit: admit(client),
       signal: stopping.signal,
     });
-    conversations.add(conversation);
-    conversation.finally(() => conversations.delete(conversation));
   });
   await listenAt(server, options);
   server.on("error", (error) => log.warn("control.failed", { error: error.message }));
 
-  const close = async (): Promise<void> => {
-    if (stopping.signal.aborted) return;
+  const shut = async (): Promise<void> => {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     stopping.abort(new MooringError("ERR_CANCELLED", "the daemon is stopping"));
     const farewell = new AbortController();
-    await Promise.race([
-      Promise.all(conversations),
-      clock.sleep(limits.farewellMs, { signal: farewell.signal }).catch(() => {}),
-    ]);
+    await Promise.race([closed, clock.sleep(limits.farewellMs, farewell)]);
     farewell.abort();
-    for (const socket of open) socket.destroySoon();
+    for (const socket of open) socket.destroy();
     await closed;
+  };
+  let shutting: Promise<void> | undefined;
+  const close = (): Promise<void> => {
+    shutting ??= shut();
+    return shutting;
   };
   options.signal.addEventListener("abort", () => void close(), { once: true });
   return { connections: () => open.size, close };

@@ -1,12 +1,12 @@
 // The control socket in the file system: there with its final mode from the start, and never taken from a daemon that
-// is alive. What a killed daemon left is cleared away.
+// is alive. What a killed daemon left is cleared away, by one at a time.
 
-import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import { connect, type Server } from "node:net";
 import { dirname } from "node:path";
 import { MooringError, systemCode } from "../../errors.ts";
 import { groupId } from "../../system/accounts.ts";
+import { takeFileLock } from "../../system/file-lock.ts";
 
 export interface SocketPlace {
   readonly path: string;
@@ -15,59 +15,49 @@ export interface SocketPlace {
   readonly group?: string | undefined;
 }
 
-/** Of `sockaddr_un`, without the zero at its end. */
-const longestPath = 107;
-
 /** Throws ERR_DAEMON_RUNNING when somebody answers there, ERR_CONTROL_SOCKET when there can be no socket. */
 export async function listenAt(server: Server, { path, fd, group }: SocketPlace): Promise<void> {
-  if (fd !== undefined) {
-    await listening(server, { fd }, `descriptor ${fd}`);
-    return;
-  }
-  if (Buffer.byteLength(path) > longestPath)
-    throw refused(path, `a socket's path has at most ${longestPath} bytes`);
-  const gid = group === undefined ? undefined : groupId(group);
-  if (group !== undefined && gid === undefined) throw refused(path, `there is no group ${group}`);
   try {
+    if (fd !== undefined) return await listening(server, { fd });
+    const gid = group === undefined ? undefined : groupId(group);
+    if (group !== undefined && gid === undefined) throw refused(path, `there is no group ${group}`);
     fs.mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-    await clearAway(path);
-    // Between bind and chmod nobody else may come in.
-    const umask = process.umask(0o117);
-    const bound = listening(server, { path }, path);
-    process.umask(umask);
-    await bound;
+    if (fs.existsSync(path)) await replaceStale(server, path);
+    else await listening(server, { path });
     if (gid !== undefined) fs.chownSync(path, process.geteuid?.() ?? 0, gid);
   } catch (error) {
     server.close();
-    throw error instanceof MooringError ? error : refused(path, error);
+    if (error instanceof MooringError) throw error;
+    throw systemCode(error) === "EADDRINUSE" ? runningAt(path) : refused(path, error);
   }
 }
 
-const listening = (server: Server, at: { fd: number } | { path: string }, name: string): Promise<void> =>
-  new Promise((resolve, reject) => {
-    server.once("error", (error) => reject(refused(name, error)));
-    server.listen(at, resolve);
+function listening(server: Server, at: { fd: number } | { path: string }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    // It is bound at once; the umask keeps everybody else out from the start.
+    const umask = process.umask(0o117);
+    server.listen(at, () => {
+      server.off("error", reject);
+      resolve();
+    });
+    process.umask(umask);
   });
+}
 
-/**
- * Two daemons may start at once and find the same dead socket: so it is first moved, in one step, to where nobody else
- * looks. If the other one's living socket was caught that way, it goes back.
- */
-async function clearAway(path: string): Promise<void> {
-  const there = fs.lstatSync(path, { throwIfNoEntry: false });
-  if (!there) return;
-  if (!there.isSocket()) throw refused(path, "something else than a socket is there");
+/** Of several daemons that start at once, one finds the dead socket, and the others find a living one. */
+async function replaceStale(server: Server, path: string): Promise<void> {
+  if (!fs.lstatSync(path).isSocket()) throw refused(path, "something else than a socket is there");
   if (await answers(path)) throw runningAt(path);
-  const aside = `${path}.${randomBytes(3).toString("hex")}`;
+  const lock = takeFileLock(`${path}.lock`);
+  if (!lock) throw runningAt(path);
   try {
-    fs.renameSync(path, aside);
-  } catch (error) {
-    if (systemCode(error) === "ENOENT") return;
-    throw error;
+    if (await answers(path)) throw runningAt(path);
+    fs.rmSync(path, { force: true });
+    await listening(server, { path });
+  } finally {
+    lock.release();
   }
-  if (!(await answers(aside))) return fs.rmSync(aside, { force: true });
-  fs.renameSync(aside, path);
-  throw runningAt(path);
 }
 
 /** Whether somebody listens there. */
@@ -81,7 +71,7 @@ const answers = (path: string): Promise<boolean> =>
     socket.once("error", (error) => {
       const code = systemCode(error);
       if (code === "ECONNREFUSED" || code === "ENOENT") resolve(false);
-      // Its queue is full, so somebody has one.
+      // Somebody has a queue, and it is full.
       else if (code === "EAGAIN") resolve(true);
       else reject(error);
     });
