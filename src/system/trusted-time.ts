@@ -65,7 +65,7 @@ export class TrustedTime {
    */
   async awaitPlausible(limits: { waitMs: number; signal: AbortSignal }): Promise<ClockWait> {
     const { clock, log } = this.#options;
-    if (this.#isSynchronised()) this.learn(clock.now(), "now");
+    if (this.#isSynchronised()) this.learn(clock.now(), "since");
     if (this.state === "plausible") return "plausible";
     if (limits.waitMs > 0)
       log.warn("clock.implausible", { because: this.#disbelief(), retryInMs: limits.waitMs });
@@ -115,10 +115,7 @@ export class TrustedTime {
     const { clock } = this.#options;
     const endsAt = clock.monotonic() + waitMs;
     for (;;) {
-      if (this.#isSynchronised()) {
-        this.learn(clock.now(), "now");
-        return "synchronised";
-      }
+      if (this.#isSynchronised()) return "synchronised";
       if (this.#isAboveFloor()) return "moved";
       const leftMs = endsAt - clock.monotonic();
       if (leftMs <= 0) return "gave-up";

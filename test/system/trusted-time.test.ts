@@ -53,8 +53,12 @@ describe("the floor", () => {
     expect(trusted.floor).toBe(today - 2000);
   });
 
-  it("is learnt from a synchronised clock, even one that is far back", async () => {
-    const trusted = time(virtualClock(today), { remembered: today + year, isSynchronised: () => true });
+  it("rises with a synchronised clock, and does not fall with one that somebody set back", async () => {
+    const clock = virtualClock(today);
+    const trusted = time(clock, { isSynchronised: () => true });
+    expect(await trusted.awaitPlausible({ waitMs: 1000, signal })).toBe("plausible");
+    expect(trusted.floor).toBe(today);
+    clock.step(-50 * year);
     expect(await trusted.awaitPlausible({ waitMs: 1000, signal })).toBe("plausible");
     expect(trusted.floor).toBe(today);
   });
