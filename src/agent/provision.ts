@@ -20,6 +20,7 @@ import type { Config } from "../config/schema.ts";
 import { MooringError } from "../errors.ts";
 import type { TpmIdentity } from "../identity/tpm.ts";
 import { recordAttempt } from "./attempt.ts";
+import { openAttempts } from "./attempts.ts";
 import type { Connected, Tools } from "./connect.ts";
 import { decide, type Reason, type Trigger } from "./decide.ts";
 import { keepHubKey, needsItsHubKey, ownHubKeys, proveHubKey } from "./hub-key.ts";
@@ -27,6 +28,7 @@ import { closeIdentity, type Identity, openIdentity, withTpm } from "./identity.
 import { requirePinnedTpm } from "./pinned-tpm.ts";
 import { serve, withdraw } from "./serve.ts";
 import { lookAround } from "./situation.ts";
+import { openTrustedTime } from "./time.ts";
 
 export interface Provisioned {
   readonly assignment: Assignment;
@@ -52,7 +54,13 @@ export async function provision(
 
   const { facts } = await lookAround(config, current, { ...tools, operatorAsks });
   const decision = decide(facts);
-  if (decision.act === "provision") return provisionAnew(config, decision, current, tools);
+  if (decision.act === "provision") {
+    // Who asks by hand does not wait for the clock, and is told if it was that.
+    const waitMs = operatorAsks ? 0 : config.daemon.clockWaitMs;
+    const time = openTrustedTime(config, openAttempts(config.state.directory, tools), tools);
+    await time.awaitPlausible({ waitMs, signal: tools.signal });
+    return provisionAnew(config, decision, current, tools);
+  }
   if (!current || !served) throw new MooringError("ERR_INTERNAL", `decided to ${decision.act} nothing`);
   if (decision.act === "withdraw") return withdraw(config, current, decision, tools);
   if (needsItsHubKey(current)) await mendHubKey(config, tools);
@@ -78,8 +86,8 @@ export async function provisionAnew(
   if (current && current.number !== decidedOn?.number) return serve(config, current, tools);
 
   tools.log.info("provisioning.started", { trigger, because });
-  const generation = await recordAttempt(config, { trigger, current, ...tools }, () =>
-    replace(config, current?.assignment, { ...tools, operatorAsks: trigger === "operator" }),
+  const generation = await recordAttempt(config, { trigger, current, ...tools }, (withTime) =>
+    replace(config, current?.assignment, { ...withTime, operatorAsks: trigger === "operator" }),
   );
   tools.log.info("assignment.promoted", { ...shown(generation.assignment), trigger });
   return { ...(await serve(config, generation, tools)), trigger };
