@@ -2,35 +2,46 @@
 // registration always give the same answer.
 
 import { createHash } from "node:crypto";
-import type { EnrollmentGroup, IndividualEnrollment, LinkedHub } from "./records.ts";
+import type { EnrollmentGroup, IndividualEnrollment, InitialTwin, LinkedHub } from "./records.ts";
 import { keyOf } from "./tables.ts";
 
 export type Allocation =
-  | { readonly hub: string }
+  | {
+      readonly hub: string;
+      /** From a webhook, in place of the enrollment's. */
+      readonly initialTwin?: InitialTwin;
+      /** From a webhook, for the device. */
+      readonly payload?: unknown;
+    }
   | { readonly errorCode: number; readonly errorMessage: string };
 
-/** `registrationKey` is what the hash spreads; all of `linkedHubs` take part where the enrollment names none. */
+/** `registrationKey` is what the hash spreads. Undefined when the enrollment leaves it to its webhook. */
 export function allocate(
   enrollment: IndividualEnrollment | EnrollmentGroup,
   { linkedHubs, registrationKey }: { linkedHubs: readonly LinkedHub[]; registrationKey: string },
-): Allocation {
+): Allocation | undefined {
   const { allocationPolicy, iotHubHostName, iotHubs = [] } = enrollment;
   // A hub without a policy means that hub.
   const policy = allocationPolicy ?? (iotHubHostName === undefined ? "hashed" : "static");
-  if (policy === "custom") {
-    return { errorCode: 400207, errorMessage: "Custom allocation failed: this service calls no webhooks." };
-  }
+  if (policy === "custom") return undefined;
   if (policy === "static") {
     const hub = iotHubHostName ?? iotHubs[0];
     if (hub !== undefined) return { hub };
     return { errorCode: 400208, errorMessage: "No IoT hub is specified for the static allocation policy." };
   }
-  const candidates = iotHubs.length > 0 ? iotHubs.map((name) => hubNamed(name, linkedHubs)) : linkedHubs;
+  const candidates = candidateHubs(enrollment, linkedHubs);
   const hub = spread(policy === "geoLatency" ? nearest(candidates) : candidates, registrationKey);
   return hub === undefined
     ? { errorCode: 400208, errorMessage: "No IoT hub is linked or specified." }
     : { hub };
 }
+
+/** Those that the enrollment names, or all that are linked where it names none. */
+export const candidateHubs = (
+  { iotHubs = [] }: IndividualEnrollment | EnrollmentGroup,
+  linkedHubs: readonly LinkedHub[],
+): readonly LinkedHub[] =>
+  iotHubs.length > 0 ? iotHubs.map((name) => hubNamed(name, linkedHubs)) : linkedHubs;
 
 /** An enrollment may name a hub that is not linked; it counts once, and nobody knows how far it is. */
 const hubNamed = (name: string, linkedHubs: readonly LinkedHub[]): LinkedHub =>

@@ -5,18 +5,19 @@ import { randomUUID } from "node:crypto";
 import type { DeviceRegistration, OperationStatus } from "../registration/wire.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
-import { type Admission, judge } from "./admission.ts";
+import { judge } from "./admission.ts";
 import { isKnownApiVersion } from "./api-versions.ts";
 import type { Evidence } from "./attestation/evidence.ts";
 import { createTpmChallenges } from "./attestation/tpm-challenge.ts";
 import { readDeviceRegistration } from "./device-request-body.ts";
+import { createOperations, type Registrant } from "./operations.ts";
 import { Refusal, refusalBody } from "./refusal.ts";
-import { register, registrationState } from "./registrar.ts";
+import { registrationState } from "./registrar.ts";
 import { isRegistrationId } from "./registration-id.ts";
 import type { Delivery } from "./scenario.ts";
-import { newOperationId } from "./stamps.ts";
 import type { Store } from "./store.ts";
 import { keyOf } from "./tables.ts";
+import type { Webhook } from "./webhook.ts";
 
 export interface DeviceRequest {
   readonly transport: "https" | "mqtt" | "mqtt-ws";
@@ -60,22 +61,21 @@ export interface DeviceApiOptions {
   readonly store: Store;
   readonly clock: Clock;
   readonly log: Log;
-  /** What 202 asks for, 1 to 300. With 0 a registration is finished in the first answer, as 200. */
+  /** What 202 asks for, 1 to 300. With 0 a registration is finished in the first answer, as 200, if it can be. */
   readonly retryAfterSeconds: number;
+  /** Asked for the hub of a device whose enrollment says so. */
+  readonly webhook: Webhook;
   /** How long an operation stays `assigning`; 0 unless given. */
   readonly assigningMs?: number;
 }
 
-/** How long a finished operation can still be asked for. */
-const operationLifetimeMs = 60 * 60_000;
-
 type Outcome = Omit<DeviceAnswer, "requestId" | "delivery">;
 
-export function createDeviceApi(options: DeviceApiOptions): DeviceApi {
-  const { store, clock, log, retryAfterSeconds, assigningMs = 0 } = options;
+export function createDeviceApi(options: DeviceApiOptions): DeviceApi & { close(): Promise<void> } {
+  const { store, clock, log, retryAfterSeconds } = options;
   const challenges = createTpmChallenges(clock);
+  const operations = createOperations({ assigningMs: 0, ...options });
   const nowFor = ({ clockSkewMs = 0 }: DeviceRequest): number => clock.now() + clockSkewMs;
-  let prunedAt = 0;
 
   function answer(request: DeviceRequest): Outcome {
     const apiVersion = verifyAddress(request, store.idScope);
@@ -89,46 +89,32 @@ export function createDeviceApi(options: DeviceApiOptions): DeviceApi {
       log.debug("device.challenged", { registrationId: request.registrationId });
       return { status: 401, body: judgement.challenge };
     }
-    if (request.operation === "operation") return answerPoll(request);
     if (request.operation === "lookup") return answerLookup(request);
-    return answerRegister(request, { admission: judgement.admission, apiVersion, payload: body.payload });
+    const { payload } = body;
+    const { admission } = judgement;
+    const registrant = { ...request, apiVersion, admission, ...(payload !== undefined && { payload }) };
+    return request.operation === "operation"
+      ? answerPoll(request.operationId ?? "", registrant)
+      : answerRegister(registrant);
   }
 
-  function answerRegister(
-    { registrationId, transport }: DeviceRequest,
-    facts: { admission: Admission; apiVersion: string; payload: unknown },
-  ): Outcome {
-    const now = clock.now();
-    const { admission } = facts;
-    const operationId = newOperationId(keyOf(registrationId));
-    const finished = store.transaction((): OperationStatus => {
-      const state = register(store, admission, { ...facts, registrationId, now });
-      const result = { operationId, status: state.status ?? "failed", registrationState: state };
-      store.operations.put({ operationId, registrationId, readyAt: now + assigningMs, result });
-      return result;
-    });
-    pruneOperations(now);
-
-    const { status, registrationState: state } = finished;
-    const { attestation } = admission;
-    const { assignedHub, deviceId, substatus } = state ?? {};
-    const fields = { registrationId, attestation, transport, operationId, assignedHub, deviceId, substatus };
-    if (status === "assigned") log.info("device.registered", fields);
-    else log.warn("device.failed", { ...fields, code: state?.errorCode, message: state?.errorMessage });
-
-    if (retryAfterSeconds === 0) return { status: 200, body: finished };
-    return { status: 202, body: { operationId, status: "assigning" }, retryAfterSeconds };
+  function answerRegister(registrant: Registrant): Outcome {
+    const begun = operations.begin(registrant);
+    const { operationId, status } = begun;
+    if (retryAfterSeconds === 0 && status !== "assigning") return { status: 200, body: begun };
+    // Who has to poll does not do so without a pause.
+    const pause = { retryAfterSeconds: Math.max(1, retryAfterSeconds) };
+    return { status: 202, body: { operationId, status: "assigning" }, ...pause };
   }
 
-  function answerPoll({ registrationId, operationId = "" }: DeviceRequest): Outcome {
-    const operation = store.operations.get(operationId);
-    if (!operation || keyOf(operation.registrationId) !== keyOf(registrationId)) {
+  function answerPoll(operationId: string, registrant: Registrant): Outcome {
+    const found = operations.poll(operationId, registrant);
+    if (!found) {
       throw new Refusal(404202, "Operation not found.", "no such operation of this registration");
     }
-    if (clock.now() < operation.readyAt) {
-      return stillAssigning(operationId, { registrationId, retryAfterSeconds });
-    }
-    return { status: 200, body: operation.result };
+    return found.status === "assigning"
+      ? stillAssigning(operationId, { ...registrant, retryAfterSeconds })
+      : { status: 200, body: found };
   }
 
   function answerLookup({ registrationId }: DeviceRequest): Outcome {
@@ -137,13 +123,8 @@ export function createDeviceApi(options: DeviceApiOptions): DeviceApi {
     return { status: 200, body: registrationState(registration) };
   }
 
-  function pruneOperations(now: number): void {
-    if (now < prunedAt + operationLifetimeMs) return;
-    prunedAt = now;
-    store.operations.prune(now - operationLifetimeMs);
-  }
-
   return {
+    close: operations.close,
     async handle(request) {
       const requestId = randomUUID();
       try {

@@ -3,6 +3,7 @@
 
 import * as v from "valibot";
 import { jsonObject, jsonRecord, readInput } from "./json-input.ts";
+import type { InitialTwin } from "./records.ts";
 
 const text = v.nullish(v.string());
 const certificate = jsonObject({
@@ -36,6 +37,19 @@ export const hostName = v.pipe(
   ),
 );
 
+const twin = jsonObject({ tags: record, properties: v.nullish(jsonObject({ desired: record })) });
+
+/** With what is null left out. */
+export const initialTwin = v.pipe(
+  twin,
+  v.transform(
+    ({ tags, properties }): InitialTwin => ({
+      ...(tags && { tags }),
+      ...(properties?.desired && { properties: { desired: properties.desired } }),
+    }),
+  ),
+);
+
 const schema = jsonObject({
   registrationId: text,
   enrollmentGroupId: text,
@@ -52,9 +66,7 @@ const schema = jsonObject({
   ),
   optionalDeviceInformation: record,
   capabilities: v.nullish(jsonObject({ iotEdge: v.nullish(v.boolean()) })),
-  initialTwin: v.nullish(
-    jsonObject({ tags: record, properties: v.nullish(jsonObject({ desired: record })) }),
-  ),
+  initialTwin: v.nullish(initialTwin),
   provisioningStatus: v.nullish(v.picklist(["enabled", "disabled"])),
   reprovisionPolicy: v.nullish(
     jsonObject({ updateHubAssignment: v.boolean(), migrateDeviceData: v.boolean() }),

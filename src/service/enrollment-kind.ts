@@ -107,12 +107,7 @@ function common(
     ...(allocationPolicy && { allocationPolicy }),
     ...(iotHubHostName && { iotHubHostName }),
     ...(iotHubs && iotHubs.length > 0 && { iotHubs }),
-    ...(initialTwin && {
-      initialTwin: {
-        ...(initialTwin.tags && { tags: initialTwin.tags }),
-        ...(initialTwin.properties?.desired && { properties: { desired: initialTwin.properties.desired } }),
-      },
-    }),
+    ...(initialTwin && { initialTwin }),
     ...(customAllocationDefinition && { customAllocationDefinition }),
   };
 }

@@ -46,7 +46,7 @@ export interface SymmetricKeyAttestation {
 
 export type Attestation = TpmAttestation | X509Attestation | SymmetricKeyAttestation;
 
-interface InitialTwin {
+export interface InitialTwin {
   readonly tags?: Record<string, unknown>;
   readonly properties?: { readonly desired?: Record<string, unknown> };
 }
@@ -102,6 +102,8 @@ export interface Registration {
   readonly etag: string;
   /** What the device sent along. */
   readonly devicePayload?: unknown;
+  /** What a webhook had to tell the device. */
+  readonly payload?: unknown;
 }
 
 /** How a hub recognises a device. Keys are base64, thumbprints SHA-256 in upper-case hex. */
@@ -126,13 +128,16 @@ export interface Device {
   readonly twin: InitialTwin;
 }
 
-/** An operation that a device polls; `result` is the body of its final answer. */
+/** An operation that a device polls. */
 export interface Operation {
   readonly operationId: string;
   readonly registrationId: string;
   /** ms since 1970; until then the device is told `assigning`. */
   readonly readyAt: number;
-  readonly result: unknown;
+  /** The body of its final answer; absent while a webhook has the word. */
+  readonly result?: unknown;
+  /** Of an operation without a result: what is needed to ask the webhook again. */
+  readonly asked?: { readonly apiVersion: string; readonly payload?: unknown };
 }
 
 /** A hub that enrollments may be assigned to. */

@@ -1,13 +1,13 @@
-// An admitted device gets its hub: allocation, the move, the hub's device record and the registration record, all
-// in one transaction.
+// An admitted device gets its hub: the move, the hub's device record and the registration record, all in one
+// transaction.
 
 import { randomBytes } from "node:crypto";
 import type { RegistrationState } from "../registration/wire.ts";
 import type { Admission } from "./admission.ts";
-import { allocate } from "./allocation.ts";
+import { type Allocation, allocate } from "./allocation.ts";
 import { sealAuthenticationKey } from "./attestation/authentication-key.ts";
-import type { Device, DeviceAuthentication, Registration } from "./records.ts";
-import { type Move, planMove, policyFor } from "./reprovision.ts";
+import type { Device, DeviceAuthentication, InitialTwin, Registration } from "./records.ts";
+import { type Move, placeOf, planMove, policyFor } from "./reprovision.ts";
 import { azureTime, newEtag } from "./stamps.ts";
 import type { Store } from "./store.ts";
 import { keyOf } from "./tables.ts";
@@ -20,8 +20,30 @@ export interface RegisterRequest {
   readonly now: number;
 }
 
+/**
+ * Which hub it will be, or why there is none; undefined when the enrollment's webhook has to be asked. A device that
+ * is never moved stays where it is, whatever became of the enrollment's hubs; a webhook is asked all the same,
+ * because it may have something to tell the device.
+ */
+export function allocateHere(
+  store: Store,
+  { enrollment }: Admission,
+  { registrationId, apiVersion }: Pick<RegisterRequest, "registrationId" | "apiVersion">,
+): Allocation | undefined {
+  const registrationKey = keyOf(registrationId);
+  const allocation = allocate(enrollment, { linkedHubs: store.hubs.all(), registrationKey });
+  const present = placeOf(store.registrations.get(registrationId));
+  const stays = present && !policyFor(enrollment.reprovisionPolicy, apiVersion).updateHubAssignment;
+  return allocation && stays ? { hub: present.hub } : allocation;
+}
+
 /** Registers the device and returns what it is told. Call it inside a transaction. */
-export function register(store: Store, admission: Admission, request: RegisterRequest): RegistrationState {
+export function register(
+  store: Store,
+  admission: Admission,
+  request: RegisterRequest,
+  allocation: Allocation,
+): RegistrationState {
   const { enrollment, attestation } = admission;
   const before = store.registrations.get(request.registrationId);
   const record = {
@@ -34,8 +56,6 @@ export function register(store: Store, admission: Admission, request: RegisterRe
     ...(request.payload !== undefined && { devicePayload: request.payload }),
   };
 
-  const registrationKey = keyOf(request.registrationId);
-  const allocation = allocate(enrollment, { linkedHubs: store.hubs.all(), registrationKey });
   if ("errorCode" in allocation) {
     // Where the device is now stays on record: it is still there.
     const present = before?.assignedHub !== undefined && {
@@ -50,9 +70,17 @@ export function register(store: Store, admission: Admission, request: RegisterRe
   const policy = policyFor(enrollment.reprovisionPolicy, request.apiVersion);
   const chosen = { hub: allocation.hub, deviceId: deviceIdFor(admission, before) };
   const move = planMove(policy, chosen, before);
-  const device = settle(store, admission, move, request.registrationId);
+  // The twin that a webhook gives counts for a hub that does not have one of the device already.
+  const initialTwin =
+    (move.toAnotherHub ? allocation.initialTwin : undefined) ?? enrollment.initialTwin ?? {};
+  const device = settle(store, admission, { ...move, initialTwin }, request.registrationId);
   const { hub: assignedHub, deviceId, substatus } = move;
-  const assigned: Registration = { ...record, status: "assigned", substatus, assignedHub, deviceId };
+  const { payload } = allocation;
+  const told = payload === undefined ? {} : { payload };
+  const assigned: Registration = {
+    ...{ ...record, status: "assigned", substatus, assignedHub, deviceId },
+    ...told,
+  };
   store.registrations.put(assigned);
   return { ...registrationState(assigned), ...credentials(admission, device) };
 }
@@ -85,13 +113,17 @@ function deviceIdFor({ enrollment, deviceId }: Admission, before: Registration |
 }
 
 /** Makes the hubs agree with the move: the device is known at its new place, and no more at its old one. */
-function settle(store: Store, admission: Admission, move: Move, registrationId: string): Device {
+function settle(
+  store: Store,
+  admission: Admission,
+  { initialTwin, ...move }: Move & { initialTwin: InitialTwin },
+  registrationId: string,
+): Device {
   const { enrollment } = admission;
   const there = store.devices.get(move.hub, move.deviceId);
   const behind = move.from && store.devices.get(move.from.hub, move.from.deviceId);
   // A device id can be taken over by another registration; then nothing there is ours to remove.
   const left = behind && keyOf(behind.registrationId) === keyOf(registrationId) ? behind : undefined;
-  const initialTwin = enrollment.initialTwin ?? {};
   const twin = {
     initial: there?.twin ?? initialTwin,
     keep: there?.twin ?? initialTwin,

@@ -10,6 +10,8 @@ export interface Place {
 export interface Move extends Place {
   /** Where the device is now, if it has to go away from there. */
   readonly from?: Place;
+  /** Whether it is new at this hub. */
+  readonly toAnotherHub: boolean;
   /** `initial`: from the enrollment, unless the hub already has one. */
   readonly twin: "initial" | "keep" | "move" | "reset";
   readonly substatus: NonNullable<Registration["substatus"]>;
@@ -19,20 +21,25 @@ export interface Move extends Place {
 export const policyFor = (stored: ReprovisionPolicy | undefined, apiVersion: string): ReprovisionPolicy =>
   stored ?? { updateHubAssignment: apiVersion >= "2018-09-01", migrateDeviceData: true };
 
+/** Where the device was assigned last; a registration that failed since does not change that. */
+export const placeOf = (before: Registration | undefined): Place | undefined =>
+  before?.assignedHub === undefined || before.deviceId === undefined
+    ? undefined
+    : { hub: before.assignedHub, deviceId: before.deviceId };
+
 /** `chosen` is where the enrollment wants the device now; `before` its registration so far. */
 export function planMove(policy: ReprovisionPolicy, chosen: Place, before: Registration | undefined): Move {
-  if (before?.assignedHub === undefined || before.deviceId === undefined) {
-    return { ...chosen, twin: "initial", substatus: "initialAssignment" };
+  const present = placeOf(before);
+  if (present === undefined) {
+    return { ...chosen, toAnotherHub: true, twin: "initial", substatus: "initialAssignment" };
   }
-  const present: Place = { hub: before.assignedHub, deviceId: before.deviceId };
-  const substatus = before.substatus ?? "initialAssignment";
-  if (!policy.updateHubAssignment) return { ...present, twin: "keep", substatus };
+  const substatus = before?.substatus ?? "initialAssignment";
+  const stay: Move = { ...present, toAnotherHub: false, twin: "keep", substatus };
+  if (!policy.updateHubAssignment) return stay;
 
-  const moves =
-    present.hub.toLowerCase() !== chosen.hub.toLowerCase() || present.deviceId !== chosen.deviceId;
-  const from = moves ? { from: present } : {};
-  if (!policy.migrateDeviceData) return { ...chosen, ...from, twin: "reset", substatus: "deviceDataReset" };
-  return moves
-    ? { ...chosen, ...from, twin: "move", substatus: "deviceDataMigrated" }
-    : { ...present, twin: "keep", substatus };
+  const toAnotherHub = present.hub.toLowerCase() !== chosen.hub.toLowerCase();
+  const moves = toAnotherHub || present.deviceId !== chosen.deviceId;
+  const move = { ...chosen, toAnotherHub, ...(moves && { from: present }) };
+  if (!policy.migrateDeviceData) return { ...move, twin: "reset", substatus: "deviceDataReset" };
+  return moves ? { ...move, twin: "move", substatus: "deviceDataMigrated" } : stay;
 }

@@ -19,6 +19,7 @@ import { serviceApi } from "./service-api.ts";
 import { stage } from "./staged-device-api.ts";
 import { openStore } from "./store.ts";
 import { tlsOptions } from "./tls.ts";
+import { createWebhook } from "./webhook.ts";
 import { acceptMqttOverWebSockets } from "./websocket.ts";
 
 export interface ServiceOptions {
@@ -34,6 +35,8 @@ export interface ServiceOptions {
   readonly hubs: readonly string[];
   /** 1 to 300; with 0 a registration is finished in the first answer. */
   readonly retryAfterSeconds: number;
+  /** PEM; trusted for the webhooks of custom allocation beside the system's store. */
+  readonly webhookCa?: string;
   readonly log: Log;
   readonly clock: Clock;
   /** Where the built pages of the portal are, when not beside the bundle. */
@@ -85,8 +88,12 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
       writeDataFile(connectionStringFile, `${connectionString}\n`, 0o600);
     };
 
-    const deviceOptions = { store, clock, log, retryAfterSeconds: options.retryAfterSeconds };
-    const deviceApi = stage(createDeviceApi(deviceOptions), deviceOptions);
+    const webhook = createWebhook({ clock, ...(options.webhookCa && { ca: options.webhookCa }) });
+    undo.push(() => webhook[Symbol.dispose]());
+    const deviceOptions = { store, clock, log, webhook, retryAfterSeconds: options.retryAfterSeconds };
+    const plainDeviceApi = createDeviceApi(deviceOptions);
+    undo.push(() => plainDeviceApi.close());
+    const deviceApi = stage(plainDeviceApi, deviceOptions);
     const sessions = mqttSessions({ deviceApi, welcomes: deviceApi.welcomes, clock, log });
     const portal = createPortal({
       ...options,

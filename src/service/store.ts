@@ -125,7 +125,9 @@ function deviceTable(db: DatabaseSync): DeviceTable {
 
 function operationTable(db: DatabaseSync): OperationTable {
   const get = db.prepare("SELECT document FROM operation WHERE operation_id = ?");
-  const put = db.prepare("INSERT INTO operation (operation_id, ready_at, document) VALUES (?, ?, ?)");
+  const put = db.prepare(
+    "INSERT OR REPLACE INTO operation (operation_id, ready_at, document) VALUES (?, ?, ?)",
+  );
   const prune = db.prepare("DELETE FROM operation WHERE ready_at < ?");
   return {
     get: (operationId) => document(get.get(operationId)),

@@ -18,15 +18,50 @@ const linkedHubs = linked("a.example", "b.example", "c.example");
 const devices = Array.from({ length: 3000 }, (_, n) => `gw-${n}`);
 const hubOf = (settings: Partial<EnrollmentGroup>, registrationKey: string, hubs = linkedHubs): string => {
   const allocation = allocate(group(settings), { linkedHubs: hubs, registrationKey });
-  return "hub" in allocation ? allocation.hub : expect.fail(allocation.errorMessage);
+  return allocation && "hub" in allocation ? allocation.hub : expect.fail(JSON.stringify(allocation));
 };
+
+const withWeights = (...weights: number[]): LinkedHub[] =>
+  weights.map((allocationWeight, n) => ({ hostName: `${"abc"[n]}.example`, allocationWeight }));
+
+/** How many of the devices each hub gets, in the order of the hubs. */
+function distribution(hubs: readonly LinkedHub[]): number[] {
+  const counts = Map.groupBy(devices, (device) => hubOf({}, device, [...hubs]));
+  return hubs.map(({ hostName }) => counts.get(hostName)?.length ?? 0);
+}
+
+/** Pearson's χ² of the counts against the shares that they should have. */
+function fairness(counts: readonly number[], shares: readonly number[]): number {
+  const whole = shares.reduce((sum, share) => sum + share);
+  return counts.reduce((sum, count, n) => {
+    const expected = (devices.length * (shares[n] ?? 0)) / whole;
+    return sum + (count - expected) ** 2 / expected;
+  }, 0);
+}
+
+/** Exceeded by chance once in a thousand, with two degrees of freedom. */
+const unlikely = 13.8;
 
 describe("hashed allocation", () => {
   it("spreads devices evenly over the linked hubs, and always in the same way", () => {
-    const counts = Map.groupBy(devices, (device) => hubOf({}, device));
-    for (const { hostName } of linkedHubs) expect(counts.get(hostName)?.length).toBeGreaterThan(900);
+    expect(fairness(distribution(linkedHubs), [1, 1, 1])).toBeLessThan(unlikely);
     expect(hubOf({ allocationPolicy: "hashed" }, "gw-1")).toBe(hubOf({}, "gw-1"));
-    expect(hubOf({ allocationPolicy: "geoLatency" }, "gw-1")).toBe(hubOf({}, "gw-1"));
+  });
+
+  it("gives each hub its share by weight", () => {
+    const weighted = withWeights(1, 2, 5);
+    const counts = distribution(weighted);
+    expect(fairness(counts, [1, 2, 5])).toBeLessThan(unlikely);
+    expect(fairness(counts, [1, 1, 1])).toBeGreaterThan(unlikely);
+  });
+
+  it("moves devices only to the hub whose weight grew", () => {
+    const moved = devices.filter(
+      (device) => hubOf({}, device, withWeights(1, 1, 2)) !== hubOf({}, device, withWeights(1, 1, 1)),
+    );
+    expect(new Set(moved.map((device) => hubOf({}, device, withWeights(1, 1, 2))))).toEqual(
+      new Set(["c.example"]),
+    );
   });
 
   it("does not depend on the order of the hubs", () => {
@@ -51,6 +86,36 @@ describe("hashed allocation", () => {
   });
 });
 
+describe("allocation by latency", () => {
+  const away = (...latencies: (number | undefined)[]): LinkedHub[] =>
+    latencies.map((latencyMs, n) => ({
+      hostName: `${"abc"[n]}.example`,
+      allocationWeight: 1,
+      ...(latencyMs !== undefined && { latencyMs }),
+    }));
+  const hubsOf = (hubs: LinkedHub[], settings = {}) =>
+    new Set(
+      devices
+        .slice(0, 200)
+        .map((device) => hubOf({ allocationPolicy: "geoLatency", ...settings }, device, hubs)),
+    );
+
+  it("takes the nearest hub for everybody", () => {
+    expect(hubsOf(away(30, 5, 20))).toEqual(new Set(["b.example"]));
+    expect(hubsOf(away(30, undefined, 20))).toEqual(new Set(["c.example"]));
+  });
+
+  it("spreads devices by hash over hubs that are equally near, or of which nothing is known", () => {
+    expect(hubsOf(away(5, 30, 5))).toEqual(new Set(["a.example", "c.example"]));
+    expect(hubsOf(away(undefined, undefined, undefined)).size).toBe(3);
+  });
+
+  it("looks no further than the hubs that the enrollment names", () => {
+    const iotHubs = ["A.example", "c.example"];
+    expect(hubsOf(away(30, 5, 20), { iotHubs })).toEqual(new Set(["c.example"]));
+  });
+});
+
 describe("static allocation", () => {
   it.each<[string, Partial<EnrollmentGroup>]>([
     ["the hub of the enrollment", { allocationPolicy: "static", iotHubHostName: "one.example" }],
@@ -70,11 +135,9 @@ describe("static allocation", () => {
 });
 
 describe("custom allocation", () => {
-  it("fails with Azure's code and says that no webhook is called", () => {
-    const allocation = allocate(group({ allocationPolicy: "custom" }), {
-      linkedHubs,
-      registrationKey: "gw-1",
-    });
-    expect(allocation).toEqual({ errorCode: 400207, errorMessage: expect.stringContaining("webhook") });
+  it("is left to the webhook", () => {
+    expect(
+      allocate(group({ allocationPolicy: "custom" }), { linkedHubs, registrationKey: "gw-1" }),
+    ).toBeUndefined();
   });
 });

@@ -4,10 +4,10 @@
 import { createHmac } from "node:crypto";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
+import { MooringError } from "../../src/errors.ts";
 import {
   createDeviceApi,
   type DeviceAnswer,
-  type DeviceApi,
   type DeviceApiOptions,
   type DeviceRequest,
 } from "../../src/service/device-api.ts";
@@ -15,6 +15,7 @@ import { groupKind, individualKind } from "../../src/service/enrollment-kind.ts"
 import { putEnrollment } from "../../src/service/enrollments.ts";
 import type { EnrollmentGroup, IndividualEnrollment } from "../../src/service/records.ts";
 import { openStore, type Store } from "../../src/service/store.ts";
+import type { Webhook } from "../../src/service/webhook.ts";
 import { type RecordingLog, recordingLog } from "../support/recording-log.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { type VirtualClock, virtualClock } from "../support/virtual-clock.ts";
@@ -33,7 +34,7 @@ export function temporaryStore(): Store {
 export interface Desk {
   readonly store: Store;
   readonly clock: VirtualClock;
-  readonly api: DeviceApi;
+  readonly api: ReturnType<typeof createDeviceApi>;
   readonly log: RecordingLog;
   enroll(registrationId: string, body: Record<string, unknown>): IndividualEnrollment;
   enrollGroup(enrollmentGroupId: string, body: Record<string, unknown>): EnrollmentGroup;
@@ -63,7 +64,7 @@ export function openDesk(options: Partial<DeviceApiOptions> = {}): Desk {
   const store = options.store ?? temporaryStore();
   const clock = virtualClock(startOfTest);
   const log = recordingLog();
-  const api = createDeviceApi({ store, clock, log, retryAfterSeconds: 3, ...options });
+  const api = createDeviceApi({ store, clock, log, webhook: noWebhook, retryAfterSeconds: 3, ...options });
   const context = { store, apiVersion: "2021-10-01", now: clock.now() };
   return {
     store,
@@ -90,6 +91,10 @@ export function openDesk(options: Partial<DeviceApiOptions> = {}): Desk {
       }),
   };
 }
+
+const noWebhook: Webhook = async () => {
+  throw new MooringError("ERR_CONNECT", "nobody is at the webhook");
+};
 
 /** Written out by hand; `resource` and `expiry` go into the token as they are. */
 export function sasToken({

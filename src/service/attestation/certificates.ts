@@ -13,6 +13,15 @@ export function readCertificate(text: string): X509Certificate | undefined {
   }
 }
 
+/** Of a chain as a TLS client sent it; undefined when there is none. */
+export function readLeaf([leaf]: readonly Buffer[]): X509Certificate | undefined {
+  try {
+    return leaf && new X509Certificate(leaf);
+  } catch {
+    return undefined;
+  }
+}
+
 /** The subject's CN; undefined when there is none, or more than one. */
 export function commonName(certificate: X509Certificate): string | undefined {
   const { CN } = certificate.toLegacyObject().subject as { CN?: string | string[] };

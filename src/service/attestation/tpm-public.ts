@@ -56,6 +56,13 @@ function readPublic(base64: string, field: string, attributes: number): TpmPubli
   return { area, name: nameOf(area), symmetricBits, key: rsaKey(modulus, exponent) };
 }
 
+/** Base64 TPM2B_PUBLIC, as devices send it. */
+export function sizedPublic({ area }: TpmPublic): string {
+  const size = Buffer.alloc(2);
+  size.writeUInt16BE(area.length);
+  return Buffer.concat([size, area]).toString("base64");
+}
+
 /** Name of an object whose nameAlg is SHA-256 (TPM 2.0 Part 1, 16). */
 export const nameOf = (area: Buffer): Buffer =>
   Buffer.concat([Buffer.from([0, algorithm.sha256]), createHash("sha256").update(area).digest()]);
