@@ -1,13 +1,15 @@
 // `mooring service run`: the local provisioning service in the foreground, until SIGTERM or Ctrl-C. With --json
 // every line on standard output is one event, and the first of them says where the service is.
 
+import { X509Certificate } from "node:crypto";
 import { resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
-import { causeText } from "../errors.ts";
+import { causeText, MooringError } from "../errors.ts";
 import type { RunningService } from "../service/service.ts";
 import { systemClock } from "../system/clock.ts";
 import type { Fields, Log } from "../system/log.ts";
 import { printLine } from "./output.ts";
+import { readInput } from "./service-client.ts";
 
 interface RunOptions {
   data: string;
@@ -17,6 +19,7 @@ interface RunOptions {
   hostname: string[];
   hub: string[];
   retryAfter: number;
+  webhookCaFile?: string;
   json?: boolean;
 }
 
@@ -35,8 +38,9 @@ export function addServiceCommands(program: Command): void {
     .option("--https-port <port>", "HTTPS and MQTT over WebSockets; 0 takes any", integer(0, 65_535), 8443)
     .option("--mqtt-port <port>", "MQTT over TLS; 0 takes any", integer(0, 65_535), 8883)
     .option("--hostname <name...>", "names or addresses by which devices reach it, for its certificate", [])
-    .option("--hub <host...>", "hubs that devices may be assigned to, kept in the data directory", [])
+    .option("--hub <host...>", "hubs to link, if they are not yet; they stay linked", [])
     .option("--retry-after <seconds>", "what 202 asks for; 0 answers at once", integer(0, 300), 3)
+    .option("--webhook-ca-file <file>", "CA to trust beside the system's for webhooks of custom allocation")
     .option("--json", "print events as JSON, one a line")
     .addHelpText("after", help)
     .action(run);
@@ -61,6 +65,7 @@ async function run({ json = false, ...options }: RunOptions): Promise<void> {
     hostnames: options.hostname,
     hubs: options.hub,
     retryAfterSeconds: options.retryAfter,
+    ...(options.webhookCaFile !== undefined && { webhookCa: readCertificates(options.webhookCaFile) }),
     clock: systemClock,
     log: eventLog(json ? jsonLine : humanLine),
   });
@@ -121,6 +126,17 @@ function printable(fields: Fields): Fields {
   return Object.fromEntries(
     entries.map(([name, value]) => [name, value instanceof Error ? causeText(value) : value]),
   );
+}
+
+/** PEM. Throws ERR_USAGE when there is no certificate in the file. */
+function readCertificates(file: string): string {
+  const pem = readInput(file).toString();
+  try {
+    new X509Certificate(pem);
+    return pem;
+  } catch (cause) {
+    throw new MooringError("ERR_USAGE", `there is no certificate in ${file}`, { cause, path: file });
+  }
 }
 
 /** Listens from now on, so that a signal during the start is not lost. */

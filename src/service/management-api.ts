@@ -39,9 +39,9 @@ function hubRoutes(route: OperatorRoute, { store, log }: ManagementApiOptions): 
 }
 
 function policyRoutes(route: OperatorRoute, { store, log, onKeyRotated }: ManagementApiOptions): void {
-  route("GET", "/mooring/policies", "ServiceConfig", () => store.policies.all());
+  route("GET", "/mooring/policies", "everything", () => store.policies.all());
 
-  route("POST", "/mooring/policies/:id/rotate", "ServiceConfig", ({ id, body }) => {
+  route("POST", "/mooring/policies/:id/rotate", "everything", ({ id, body }) => {
     const policy = rotateKey(store, id, body);
     onKeyRotated?.(policy);
     log.info("policy.key-rotated", { policy: policy.name, key: (body as { key: string }).key });

@@ -5,9 +5,9 @@ import { randomUUID } from "node:crypto";
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from "fastify";
 import type { Clock } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
-import type { Permission, Policy } from "./records.ts";
+import type { Policy } from "./records.ts";
 import { Refusal, refusalBody } from "./refusal.ts";
-import { authorize } from "./service-authorization.ts";
+import { authorize, type NeededPermission } from "./service-authorization.ts";
 import type { Store } from "./store.ts";
 
 export interface OperatorApiOptions {
@@ -32,7 +32,7 @@ export interface OperatorCall {
 export type OperatorRoute<Call = OperatorCall> = (
   method: "GET" | "PUT" | "POST" | "DELETE",
   path: string,
-  permission: Permission,
+  permission: NeededPermission,
   answer: (call: Call) => unknown,
 ) => void;
 

@@ -3,7 +3,7 @@
 
 import { decodeLeniently } from "../registration/wire.ts";
 import { hasExpired, parseSasToken, signedWith } from "./attestation/sas-token.ts";
-import type { Permission, Policy } from "./records.ts";
+import { type Permission, type Policy, permissions } from "./records.ts";
 import { Refusal } from "./refusal.ts";
 
 export interface ServiceCall {
@@ -18,13 +18,20 @@ export interface ServiceCall {
   readonly signedIn?: Policy | undefined;
 }
 
+/** Who sees the keys of all policies could do everything, and so has to be allowed everything. */
+export type NeededPermission = Permission | "everything";
+
 const unauthorized = (reason: string): Refusal => new Refusal(401002, "Unauthorized", reason);
 
 /** The policy under which the call is made. Throws 401002, or 403000 when the policy lacks the permission. */
-export function authorize(call: ServiceCall, policies: readonly Policy[], needed: Permission): Policy {
+export function authorize(call: ServiceCall, policies: readonly Policy[], needed: NeededPermission): Policy {
   const policy = call.signedIn ?? policyOfToken(call, policies);
-  if (!policy.permissions.includes(needed)) {
-    throw new Refusal(403000, `Forbidden: policy ${policy.name} lacks the permission ${needed}.`);
+  const lacking = (needed === "everything" ? permissions : [needed]).filter(
+    (each) => !policy.permissions.includes(each),
+  );
+  if (lacking.length > 0) {
+    const what = `the permission ${lacking.join(", ")}`;
+    throw new Refusal(403000, `Forbidden: policy ${policy.name} lacks ${what}.`);
   }
   return policy;
 }

@@ -134,6 +134,11 @@ describe("mooring service run", () => {
       says: "whole number from 0 to 300",
     },
     {
+      fault: "a CA for webhooks that is none",
+      options: ["--data", "dps", "--webhook-ca-file", "/dev/null"],
+      says: "no certificate in /dev/null",
+    },
+    {
       fault: "a name that is none",
       options: ["--data", "dps", ...anyPorts, "--hostname", "a b"],
       says: '"a b"',

@@ -2,9 +2,10 @@ import { spawn } from "node:child_process";
 import { createHmac, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { readFileSync, statSync } from "node:fs";
-import { Agent, request as httpsRequest } from "node:https";
+import { Agent, createServer as createHttpsServer, request as httpsRequest } from "node:https";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
+import { json } from "node:stream/consumers";
 import { pathToFileURL } from "node:url";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { createWebSocketStream, WebSocket } from "ws";
@@ -13,6 +14,7 @@ import type { RunningService, ServiceOptions } from "../../src/service/service.t
 import { systemClock } from "../../src/system/clock.ts";
 import { startServiceHere } from "../support/service-in-process.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
+import { listen, selfSigned } from "../support/tls-server.ts";
 import { deviceCertificates, RawMqttClient, tcpConnection, tlsConnection } from "./sockets.ts";
 
 let directory: string;
@@ -245,6 +247,47 @@ describe("devices", () => {
     const password = sasToken(`${service.idScope}/registrations/gw-2`, primaryKey, "registration");
     expect(await registerOverMqtt(client, service, "gw-2", password)).toMatchObject({ status: "assigned" });
   });
+});
+
+it("asks a webhook that it was told to trust, while the device polls", async () => {
+  const { certificate, privateKey } = selfSigned("webhook");
+  const webhook = createHttpsServer({ cert: certificate, key: privateKey }, async (request, response) => {
+    const { linkedHubs } = (await json(request)) as { linkedHubs: string[] };
+    response.end(JSON.stringify({ iotHubHostName: linkedHubs[0], payload: { from: "webhook" } }));
+  });
+  onTestFinished(() => void webhook.close());
+  const webhookUrl = `https://localhost:${await listen(webhook)}/`;
+  const service = await start({ webhookCa: certificate, retryAfterSeconds: 0 });
+  const primaryKey = randomBytes(32).toString("base64");
+  await enroll(service, "/enrollments/gw-3", {
+    registrationId: "gw-3",
+    attestation: { type: "symmetricKey", symmetricKey: { primaryKey, secondaryKey: primaryKey } },
+    allocationPolicy: "custom",
+    customAllocationDefinition: { webhookUrl, apiVersion: "2021-10-01" },
+  });
+  const path = `/${service.idScope}/registrations/gw-3`;
+  const authorization = sasToken(path.slice(1), primaryKey, "registration");
+  const accepted = await ask(service, "PUT", `${path}/register?api-version=2021-06-01`, { authorization });
+  expect(accepted.status).toBe(202);
+  const poll = `${path}/operations/${accepted.body.operationId}?api-version=2021-06-01`;
+  let answer = accepted;
+  while (answer.status === 202) answer = await ask(service, "GET", poll, { authorization });
+  expect(answer.body.registrationState).toMatchObject({
+    assignedHub: "lab.example",
+    payload: { from: "webhook" },
+  });
+});
+
+it("writes its connection string anew when the key in it is replaced", async () => {
+  const service = await start();
+  const before = service.connectionString;
+  const [, host = "", name = "", key = ""] =
+    /^HostName=([^;]+);SharedAccessKeyName=([^;]+);SharedAccessKey=(.+)$/.exec(before) ?? [];
+  const authorization = sasToken(host, key, name);
+  await ask(service, "POST", `/mooring/policies/${name}/rotate`, { body: { key: "primary" }, authorization });
+  expect(service.connectionString).not.toBe(before);
+  expect(readFileSync(service.connectionStringFile, "utf8")).toBe(`${service.connectionString}\n`);
+  await enroll(service, "/enrollments/gw-1", { attestation: { type: "symmetricKey" } });
 });
 
 describe("a service that cannot start", () => {
