@@ -1,37 +1,142 @@
 // Three answers that are often taken for one: is the agent alive, is there an identity to use, and when did the
-// service last confirm it. One object, with a daemon or without.
+// service last confirm it. One object, whether the daemon tells it of itself or a command finds it on disk.
 
 import type { Assignment } from "../assignment/assignment.ts";
-import type { ErrorCode } from "../errors.ts";
-import type { Decision } from "./decide.ts";
+import type { Generation } from "../assignment/generations.ts";
+import type { Config } from "../config/schema.ts";
+import type { ErrorCode, MooringError } from "../errors.ts";
+import type { ClockState } from "../system/trusted-time.ts";
+import type { Attempts } from "./attempts.ts";
+import { type Decision, meansDisenrolled } from "./decide.ts";
+import { needsItsHubKey } from "./hub-key.ts";
+import { staysWithdrawn } from "./serve.ts";
 
 /** Times are ISO 8601, UTC. */
 export interface Status {
   readonly alive: Alive;
-  readonly usable: {
-    readonly yes: boolean;
-    /** Why not. */
+  readonly usable: Usable;
+  readonly confirmed: {
+    readonly at?: string;
+    readonly by?: "service";
+    /** Why it was not confirmed, or what the service says since. */
     readonly because?: string;
-    readonly assignment?: Assignment;
-    readonly generation?: number;
-    /** Of the device certificate, X.509 only; below zero when it is over. */
-    readonly certificateDaysLeft?: number;
   };
-  readonly confirmed: { readonly at?: string; readonly by?: "service"; readonly because?: string };
-  readonly decision: Decision;
-  readonly lastFailure?: {
-    readonly code: ErrorCode;
-    readonly message: string;
-    readonly hint: string;
-    readonly at: string;
-  };
+  /** Absent when what it would be made from cannot be read: `trouble` says why. */
+  readonly decision?: Decision;
+  readonly trouble?: Failure;
+  readonly lastFailure?: Failure & { readonly at: string; readonly trigger: string };
+  /** When the daemon acts next of its own accord. */
   readonly nextAttempt?: { readonly at: string; readonly inMs: number; readonly because: string };
-  readonly clock: "plausible" | "implausible";
+  readonly clock: ClockState;
 }
 
 export interface Alive {
   readonly running: boolean;
   readonly pid?: number;
   readonly since?: string;
-  readonly activity?: "resting" | "provisioning" | "waiting" | "stopped";
+  readonly activity?: "starting" | "provisioning" | "waiting" | "resting" | "stopped";
+}
+
+interface Usable {
+  readonly yes: boolean;
+  /** Why not. */
+  readonly because?: string;
+  readonly assignment?: Assignment;
+  readonly generation?: number;
+  readonly withdrawn?: true;
+  /** Of the device certificate, X.509 only; below zero when it is over. */
+  readonly certificateDaysLeft?: number;
+}
+
+interface Failure {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly hint: string;
+  readonly serviceErrorCode?: number;
+  readonly trackingId?: string;
+}
+
+/** What a status is made from. */
+export interface Findings {
+  readonly alive: Alive;
+  readonly current: Generation | undefined;
+  readonly decision?: Decision | undefined;
+  readonly trouble?: MooringError | undefined;
+  readonly attempts: Pick<Attempts, "lastFailure">;
+  readonly clock: ClockState;
+  /** Until the daemon acts of its own accord. */
+  readonly nextInMs?: number | undefined;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+}
+
+/** Reads nothing but the device certificate. Never throws. */
+export async function statusOf(config: Config, findings: Findings): Promise<Status> {
+  const { alive, current, decision, trouble, attempts, clock, nextInMs, now } = findings;
+  const { lastFailure } = attempts;
+  const daysLeft =
+    current && clock === "plausible" ? await certificateDaysLeft(config, current, now) : undefined;
+  return {
+    alive,
+    usable: { ...usable(config, current), ...(daysLeft !== undefined && { certificateDaysLeft: daysLeft }) },
+    confirmed: confirmed(current, lastFailure),
+    ...(decision && { decision }),
+    ...(trouble && {
+      trouble: { code: trouble.code, message: trouble.message, hint: trouble.hint },
+    }),
+    ...(lastFailure && { lastFailure: shown(lastFailure) }),
+    ...(nextInMs !== undefined && {
+      nextAttempt: {
+        at: new Date(now + nextInMs).toISOString(),
+        inMs: Math.round(nextInMs),
+        because:
+          decision && "because" in decision
+            ? decision.because
+            : "the time of [reprovision] every is over then",
+      },
+    }),
+    clock,
+  };
+}
+
+function usable(config: Config, current: Generation | undefined): Usable {
+  if (!current) return { yes: false, because: "there is no assignment" };
+  const { assignment, number: generation } = current;
+  if (staysWithdrawn(config, current))
+    return { yes: false, because: "the assignment was withdrawn", assignment, generation, withdrawn: true };
+  if (needsItsHubKey(current))
+    return { yes: false, because: "its hub key is not in the TPM yet", assignment, generation };
+  return { yes: true, assignment, generation };
+}
+
+function confirmed(
+  current: Generation | undefined,
+  lastFailure: Attempts["lastFailure"],
+): Status["confirmed"] {
+  if (!current) return { because: "the service has not assigned this gateway" };
+  const since = lastFailure && meansDisenrolled(lastFailure.code) && lastFailure.message;
+  return { at: current.assignment.assignedAt, by: "service", ...(since && { because: since }) };
+}
+
+const shown = ({
+  asking: _asking,
+  isFinal: _isFinal,
+  ...failure
+}: NonNullable<Attempts["lastFailure"]>): NonNullable<Status["lastFailure"]> => failure;
+
+const dayMs = 86_400_000;
+
+/** Undefined when the assignment is of another kind, or the certificate cannot be read, which others complain of. */
+async function certificateDaysLeft(
+  { identity }: Config,
+  { assignment }: Generation,
+  now: number,
+): Promise<number | undefined> {
+  if (assignment.attestation !== "x509" || !identity.x509) return undefined;
+  try {
+    const { x509ValidTo } = await import("../identity/x509.ts");
+    return Math.floor(((await x509ValidTo(identity.x509)).getTime() - now) / dayMs);
+  } catch {
+    return undefined;
+  }
 }

@@ -84,6 +84,9 @@ export const x509Fingerprint = async (files: X509Files): Promise<string> =>
 export const x509CommonName = async (files: X509Files): Promise<string | undefined> =>
   commonNameOf(await readLeaf(files));
 
+/** When the certificate ends, read in the same way. */
+export const x509ValidTo = async (files: X509Files): Promise<Date> => (await readLeaf(files)).validToDate;
+
 async function readLeaf(files: X509Files): Promise<X509Certificate> {
   const { certificate } = files;
   const [leaf] =
