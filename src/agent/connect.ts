@@ -1,19 +1,18 @@
-// From configuration and identity to a finished registration: chooses the transport, opens it, falls back to the
-// next where a line cannot be had.
+// From configuration and identity to a finished registration: opens the chosen transport, and falls back to the next
+// where a line cannot be had.
 
-import { readFileSync } from "node:fs";
 import type { Config } from "../config/schema.ts";
 import { MooringError } from "../errors.ts";
 import { type Assigned, register } from "../registration/handshake.ts";
 import type { Endpoint, Transport, TransportName } from "../registration/transport.ts";
-import { anotherTransportMayHelp, chooseTransport } from "../registration/transport-choice.ts";
+import { anotherTransportMayHelp } from "../registration/transport-choice.ts";
 import type { Clock } from "../system/clock.ts";
 import { type Deadline, withDeadline } from "../system/deadline.ts";
 import type { Log } from "../system/log.ts";
 import type { TrustedTime } from "../system/trusted-time.ts";
 import { version } from "../system/version.ts";
-import { expand } from "./facts.ts";
 import { credentialOf, factsOf, type Identity } from "./identity.ts";
+import { type Line, lineFor } from "./line.ts";
 
 export interface Tools {
   readonly clock: Clock;
@@ -35,20 +34,10 @@ export async function registerWithService(
   identity: Identity,
   tools: Tools,
 ): Promise<Connected> {
-  const { provisioning } = config;
-  const proxy = await proxyFor(config);
-  const { order, because } = chooseTransport({
-    configured: provisioning.transport,
-    attestation: identity.attestation,
-    hasProxy: proxy !== undefined,
-  });
+  const line = await lineFor(config, { attestation: identity.attestation, facts: factsOf(identity) });
+  const { order, because } = line;
   tools.log.debug("transport.chosen", { transport: order[0], because });
-  const line = {
-    ca: provisioning.caFile === undefined ? undefined : readCaFile(provisioning.caFile),
-    payload: await payloadOf(config, identity),
-    proxy,
-  };
-  return withDeadline(provisioning.deadlineMs, tools, async (deadline) => {
+  return withDeadline(config.provisioning.deadlineMs, tools, async (deadline) => {
     const failures: MooringError[] = [];
     for (const name of order) {
       try {
@@ -68,12 +57,6 @@ export async function registerWithService(
     }
     throw allFailed(failures);
   });
-}
-
-interface Line {
-  readonly ca: string | undefined;
-  readonly payload: unknown;
-  readonly proxy: string | undefined;
 }
 
 async function registerOver(
@@ -125,59 +108,6 @@ async function registerOver(
 async function openTransport(name: TransportName, endpoint: Endpoint): Promise<Transport> {
   if (name === "https") return (await import("../registration/https.ts")).openHttps(endpoint, { userAgent });
   return (await import("../registration/mqtt.ts")).openMqtt(name, endpoint, { clientVersion: userAgent });
-}
-
-/** The proxy of the configuration, else of the environment. Its credentials come from a file, never from argv. */
-async function proxyFor({ provisioning }: Config): Promise<string | undefined> {
-  const { proxy, proxyCredentialsFile, endpoint: host, ports } = provisioning;
-  if (proxy === undefined) {
-    if (!proxyVariables.some((name) => process.env[name] || process.env[name.toUpperCase()]))
-      return undefined;
-    return (await import("../registration/proxy.ts")).proxyFromEnvironment({ host, port: ports.https });
-  }
-  if (proxyCredentialsFile === undefined) return proxy;
-  const url = new URL(proxy);
-  const [user = "", ...password] = readNamed(proxyCredentialsFile, "proxy_credentials_file")
-    .trim()
-    .split(":");
-  url.username = encodeURIComponent(user);
-  url.password = encodeURIComponent(password.join(":"));
-  return url.href;
-}
-
-const proxyVariables = ["https_proxy", "all_proxy"];
-
-async function payloadOf({ provisioning }: Config, identity: Identity): Promise<unknown> {
-  if (provisioning.payloadFile === undefined)
-    return expand(provisioning.payload, "[provisioning.payload]", factsOf(identity));
-  const text = readNamed(provisioning.payloadFile, "payload_file");
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new MooringError(
-      "ERR_CONFIG_INVALID",
-      `[provisioning] payload_file ${provisioning.payloadFile} is not JSON`,
-      { cause },
-    );
-  }
-}
-
-function readCaFile(path: string): string {
-  const pem = readNamed(path, "ca_file");
-  if (pem.includes("-----BEGIN CERTIFICATE-----")) return pem;
-  throw new MooringError("ERR_CONFIG_INVALID", `[provisioning] ca_file ${path} holds no PEM certificate`);
-}
-
-/** At once: the files are small, and `node:fs/promises` takes longer to load than they to read. */
-function readNamed(path: string, key: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (cause) {
-    throw new MooringError("ERR_CONFIG_INVALID", `cannot read [provisioning] ${key} ${path}`, {
-      cause,
-      path,
-    });
-  }
 }
 
 /** What every transport said, under the code of the last. */
