@@ -1,21 +1,28 @@
-// One attempt to get an assignment, on the record: what is known of earlier ones decides when the next is due, across
-// restarts and power cuts.
+// One attempt to get an assignment, on the record: it is written down before it begins, and so is how it ended. What
+// earlier ones came to decides when the next is due, across restarts and power cuts.
 
-import type { Generation } from "../assignment/generations.ts";
+import { prepareState } from "../assignment/generations.ts";
 import type { Config } from "../config/schema.ts";
-import { openAttempts } from "./attempts.ts";
-import { blamingClock } from "./clock-fault.ts";
-import type { Tools } from "./connect.ts";
-import type { Trigger } from "./decide.ts";
-import { openTrustedTime } from "./time.ts";
+import { asMooringError } from "../errors.ts";
+import type { Attempts } from "./attempts.ts";
+import type { Facts, Trigger } from "./decide.ts";
+import { asking } from "./situation.ts";
 
-/** Runs `attempt`, and notes how it ended. A failure that a wrong clock explains is thrown as the clock's. */
+/** Runs `attempt`, notes how it ended, and passes that on. What cannot be kept on disk is not asked for. */
 export async function recordAttempt<Result>(
-  config: Config,
-  { trigger: _, current: __, ...tools }: Tools & { trigger: Trigger; current: Generation | undefined },
-  attempt: (tools: Tools) => Promise<Result>,
+  { state }: Config,
+  attempts: Attempts,
+  { trigger, assignment, wanted }: { trigger: Trigger } & Pick<Facts, "assignment" | "wanted">,
+  attempt: () => Promise<Result>,
 ): Promise<Result> {
-  const attempts = openAttempts(config.state.directory, tools);
-  const time = openTrustedTime(config, attempts, tools);
-  return blamingClock(time, () => attempt({ ...tools, time }));
+  try {
+    prepareState(state.directory);
+    attempts.begin(trigger, { asking: asking(wanted) });
+    const result = await attempt();
+    attempts.succeeded();
+    return result;
+  } catch (error) {
+    attempts.failed(asMooringError(error), { hasAssignment: assignment !== undefined });
+    throw error;
+  }
 }

@@ -33,8 +33,8 @@ export interface Facts {
   readonly timerDueInMs?: number;
   /** The service's last word on the enrollment that this very assignment came from, when that was a refusal. */
   readonly disenrolled?: Disenrolled;
-  /** How the last attempt ended, if it failed. `isFinal` when the same again can only fail again. */
-  readonly lastFailure?: { readonly code: ErrorCode; readonly isFinal: boolean };
+  /** How the last attempt ended, when the same again can only fail again. */
+  readonly finalFailure?: ErrorCode;
   /** What manners ask for before an attempt of this trigger: back-off, budget, the device's share of a splay. */
   readonly pause?: (trigger: Trigger) => { readonly forMs: number; readonly because: string } | undefined;
   /** An implausible clock spoils certificates and tokens; nothing is tried before it is right. */
@@ -78,7 +78,7 @@ export function decide(facts: Facts): Decision {
   if (trigger === "disenrolled" && facts.policy.onDisenrolled === "withdraw" && !facts.isWithdrawn) {
     return { act: "withdraw", ...reason };
   }
-  if (facts.lastFailure?.isFinal) return { act: "stop", code: facts.lastFailure.code, ...reason };
+  if (facts.finalFailure) return { act: "stop", code: facts.finalFailure, ...reason };
   if (facts.isClockPlausible === false) {
     return { act: "wait", trigger, because: "the clock cannot be right; waiting until it is set" };
   }

@@ -21,6 +21,7 @@ import { MooringError } from "../errors.ts";
 import type { TpmIdentity } from "../identity/tpm.ts";
 import { recordAttempt } from "./attempt.ts";
 import { openAttempts } from "./attempts.ts";
+import { blamingClock } from "./clock-fault.ts";
 import type { Connected, Tools } from "./connect.ts";
 import { decide, type Reason, type Trigger } from "./decide.ts";
 import { keepHubKey, needsItsHubKey, ownHubKeys, proveHubKey } from "./hub-key.ts";
@@ -52,14 +53,16 @@ export async function provision(
   // What this gateway has is served first, whatever comes of the rest.
   const served = current && (await serve(config, current, tools));
 
-  const { facts } = await lookAround(config, current, { ...tools, operatorAsks });
+  const attempts = openAttempts(config.state.directory, tools);
+  const facts = await lookAround(config, current, attempts, { ...tools, operatorAsks });
   const decision = decide(facts);
   if (decision.act === "provision") {
     // Who asks by hand does not wait for the clock, and is told if it was that.
     const waitMs = operatorAsks ? 0 : config.daemon.clockWaitMs;
-    const time = openTrustedTime(config, openAttempts(config.state.directory, tools), tools);
-    await time.awaitPlausible({ waitMs, signal: tools.signal });
-    return provisionAnew(config, decision, current, tools);
+    await openTrustedTime(config, attempts, tools).awaitPlausible({ waitMs, signal: tools.signal });
+    return recordAttempt(config, attempts, { ...facts, ...decision }, () =>
+      provisionAnew(config, decision, current?.number, tools),
+    );
   }
   if (!current || !served) throw new MooringError("ERR_INTERNAL", `decided to ${decision.act} nothing`);
   if (decision.act === "withdraw") return withdraw(config, current, decision, tools);
@@ -69,25 +72,26 @@ export async function provision(
 }
 
 /**
- * Registers and replaces the assignment `decidedOn`; if that is not the current one any more, somebody else was faster
+ * Registers, and replaces the generation `decidedOn`; if that is not the current one any more, somebody else was faster
  * and it is kept. One at a time per state directory.
  * @throws MooringError; whatever assignment there was before is then still the current one
  */
 export async function provisionAnew(
   config: Config,
   { trigger, because }: Reason,
-  decidedOn: Pick<Generation, "number"> | undefined,
+  decidedOn: number | undefined,
   tools: Tools,
 ): Promise<Provisioned> {
   const stateDirectory = config.state.directory;
   prepareState(stateDirectory);
   using _lock = lockState(stateDirectory);
   const current = loadCurrent(stateDirectory, tools);
-  if (current && current.number !== decidedOn?.number) return serve(config, current, tools);
+  if (current && current.number !== decidedOn) return serve(config, current, tools);
 
   tools.log.info("provisioning.started", { trigger, because });
-  const generation = await recordAttempt(config, { trigger, current, ...tools }, (withTime) =>
-    replace(config, current?.assignment, { ...withTime, operatorAsks: trigger === "operator" }),
+  const time = openTrustedTime(config, openAttempts(stateDirectory, tools), tools);
+  const generation = await blamingClock(time, () =>
+    replace(config, current?.assignment, { ...tools, time, operatorAsks: trigger === "operator" }),
   );
   tools.log.info("assignment.promoted", { ...shown(generation.assignment), trigger });
   return { ...(await serve(config, generation, tools)), trigger };

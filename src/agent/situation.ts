@@ -3,30 +3,58 @@
 
 import { type Generation, wasDamaged } from "../assignment/generations.ts";
 import type { Config } from "../config/schema.ts";
+import { machineKey } from "../system/facts.ts";
+import type { Attempts } from "./attempts.ts";
 import type { Tools } from "./connect.ts";
-import type { Facts } from "./decide.ts";
+import { type Facts, meansDisenrolled, type Wanted } from "./decide.ts";
 import { wantedBy } from "./identity.ts";
+import { splayMs } from "./pace.ts";
 import { staysWithdrawn } from "./serve.ts";
-
-export interface Situation {
-  readonly facts: Facts;
-}
 
 /** `current` is what loadCurrent() found. Throws what reading the configured identity's files throws. */
 export async function lookAround(
   config: Config,
   current: Generation | undefined,
+  attempts: Pick<Attempts, "lastFailure" | "confirmedAt">,
   { operatorAsks, ...tools }: Pick<Tools, "clock" | "log"> & { operatorAsks: boolean },
-): Promise<Situation> {
+): Promise<Facts> {
   const { onChange, onDisenrolled } = config.reprovision;
+  const wanted = await wantedBy(config, current?.assignment, tools);
+  const { lastFailure } = attempts;
+  // Another configuration may have been refused since; that says nothing about the enrollment of this assignment.
+  const disenrolled =
+    lastFailure && meansDisenrolled(lastFailure.code) && lastFailure.asking === asking(wanted)
+      ? lastFailure.code
+      : undefined;
+  const timerDueInMs = current && timerOf(config, current, attempts, tools.clock.now());
   return {
-    facts: {
-      assignment: current?.assignment,
-      isLost: !current && wasDamaged(config.state.directory),
-      isWithdrawn: current !== undefined && staysWithdrawn(config, current),
-      wanted: await wantedBy(config, current?.assignment, tools),
-      policy: { onChange, onDisenrolled },
-      operatorAsks,
-    },
+    assignment: current?.assignment,
+    isLost: !current && wasDamaged(config.state.directory),
+    isWithdrawn: current !== undefined && staysWithdrawn(config, current),
+    wanted,
+    policy: { onChange, onDisenrolled },
+    operatorAsks,
+    ...(disenrolled && { disenrolled }),
+    ...(timerDueInMs !== undefined && { timerDueInMs }),
   };
+}
+
+/** What is asked for, in one word: failures are remembered together with it. */
+export const asking = ({ endpoint, idScope, attestation, registrationId, publicKeySha256 }: Wanted): string =>
+  [endpoint, idScope, attestation, registrationId, publicKeySha256].join(" ").toLowerCase();
+
+/** What tells this gateway apart from the others of its fleet, and stays the same. */
+export const deviceKey = ({ assignment, wanted }: Pick<Facts, "assignment" | "wanted">): string =>
+  assignment?.publicKeySha256 ?? wanted.publicKeySha256 ?? machineKey();
+
+/** ms until `[reprovision] every` is over, each gateway at its own place behind that. */
+function timerOf(
+  { reprovision: { everyMs, splayMs: windowMs } }: Config,
+  { assignment }: Generation,
+  { confirmedAt = assignment.assignedAt }: Pick<Attempts, "confirmedAt">,
+  now: number,
+): number | undefined {
+  if (everyMs === undefined) return undefined;
+  const share = splayMs(assignment.publicKeySha256, Math.min(windowMs, everyMs));
+  return Date.parse(confirmedAt) + everyMs + share - now;
 }

@@ -16,17 +16,19 @@ export function addStatusCommand(program: Command): void {
     .action(async (options: CommonOptions) => {
       const config = loadConfig(options.config);
       const tools = commandTools(options);
-      const [{ loadCurrent }, { decide }, { lookAround }] = await Promise.all([
+      const [{ loadCurrent }, { decide }, { lookAround }, { openAttempts }] = await Promise.all([
         import("../assignment/generations.ts"),
         import("../agent/decide.ts"),
         import("../agent/situation.ts"),
+        import("../agent/attempts.ts"),
       ]);
       const generation = loadCurrent(config.state.directory, tools);
       if (!generation) {
         throw new MooringError("ERR_NOT_PROVISIONED", `there is no assignment in ${config.state.directory}`);
       }
       const { assignment, number } = generation;
-      const { facts } = await lookAround(config, generation, { ...tools, operatorAsks: false });
+      const attempts = openAttempts(config.state.directory, { ...tools, isReadOnly: true });
+      const facts = await lookAround(config, generation, attempts, { ...tools, operatorAsks: false });
       const decision = decide(facts);
       if (options.json) {
         printJson({ ...assignment, generation: number, decision });

@@ -32,6 +32,15 @@ export async function machineFact(name: string, { root = "/" } = {}): Promise<Fa
   }
 }
 
+/** What tells this machine from others of its kind, and stays: cloned images may share one part of it. */
+export function machineKey({ root = "/" } = {}): string {
+  const parts = [
+    machineId(join(root, "etc/machine-id")),
+    ...interfaces(root).map((name) => macAddress(name, root)),
+  ];
+  return parts.flatMap((part) => ("value" in part ? part.value : [])).join(" ");
+}
+
 /** All facts of this machine, by name. */
 export async function machineFacts({ root = "/" } = {}): Promise<Record<string, Fact>> {
   const macs = interfaces(root).map((name) => `mac:${name}`);
