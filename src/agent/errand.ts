@@ -3,11 +3,11 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import type { OutputResult } from "../assignment/outputs.ts";
 import type { Config } from "../config/schema.ts";
-import { asMooringError, causeText, type ErrorCode, type ErrorDetails, MooringError } from "../errors.ts";
+import { asMooringError, causeText, MooringError } from "../errors.ts";
 import type { Fields, Log } from "../system/log.ts";
 import type { Tools } from "./connect.ts";
+import { decodeError, decodeProvisioned, encodeAnswer, type Progress } from "./control/wire.ts";
 import type { Reason } from "./decide.ts";
 import type { Provisioned } from "./provision.ts";
 
@@ -23,19 +23,8 @@ export interface Errand {
   readonly work: Work;
 }
 
-/** An error as it passes from one process to the other: JSON knows no classes. */
-interface PlainError {
-  readonly code: ErrorCode;
-  readonly message: string;
-  readonly details: ErrorDetails;
-}
-
-type PlainOutput = Omit<OutputResult, "error"> & { readonly error?: PlainError };
-
-type Told =
-  | { readonly event: string; readonly level: keyof Log; readonly fields: Fields }
-  | { readonly done: null | (Omit<Provisioned, "outputs"> & { readonly outputs: readonly PlainOutput[] }) }
-  | { readonly failed: PlainError };
+/** What the process on the errand tells, as one JSON text a message: errors travel as on the control socket. */
+type Told = Progress | { readonly done: Provisioned | null } | { readonly failed: MooringError };
 
 /** A process that was told to stop and does not is ended: whatever it was at, the state on disk is whole. */
 const patienceMs = 1_000;
@@ -57,16 +46,17 @@ export async function sendOnErrand(
   const stop = (): void => void stopChild(child);
   signal.addEventListener("abort", stop, { once: true });
   try {
-    let result: Told | undefined;
-    child.on("message", (told: Told) => {
-      if ("event" in told) log[told.level](told.event, told.fields);
-      else result = told;
+    let end: { done?: Provisioned | null; failed?: unknown } | undefined;
+    child.on("message", (text: string) => {
+      const told = JSON.parse(text);
+      if ("event" in told) log[told.level as Progress["level"]](told.event, told.fields);
+      else end = told;
     });
     child.send(errand);
     const [code, by] = await ended;
     signal.throwIfAborted();
-    if (result && "done" in result) return result.done && revived(result.done);
-    if (result && "failed" in result) throw fromPlain(result.failed);
+    if (end?.failed) throw decodeError(end.failed);
+    if (end?.done !== undefined) return end.done && decodeProvisioned(end.done);
     throw new MooringError("ERR_INTERNAL", `the process that did the work ended with ${by ?? code}`);
   } finally {
     signal.removeEventListener("abort", stop);
@@ -90,38 +80,17 @@ export async function goOnErrand(
   );
   const [errand] = (await once(process, "message", { signal })) as [Errand];
   const tell = (told: Told): Promise<void> =>
-    new Promise((resolve) => process.send?.(told, undefined, {}, () => resolve()));
+    new Promise((resolve) => process.send?.(encodeAnswer(told), undefined, {}, () => resolve()));
   const log = eventsTo((told) => void tell(told));
   try {
     const done = await act(errand, { clock, log, signal: AbortSignal.any([signal, gone.signal]) });
-    await tell({ done: done && { ...done, outputs: done.outputs.map(plainOutput) } });
+    await tell({ done });
   } catch (error) {
-    await tell({ failed: toPlain(error) });
+    await tell({ failed: asMooringError(error) });
   }
 }
 
-function toPlain(thrown: unknown): PlainError {
-  const error = asMooringError(thrown);
-  return { code: error.code, message: causeText(error), details: error.details };
-}
-
-const fromPlain = ({ code, message, details }: PlainError): MooringError =>
-  new MooringError(code, message, details);
-
-const plainOutput = ({ error, ...output }: OutputResult): PlainOutput => ({
-  ...output,
-  ...(error && { error: toPlain(error) }),
-});
-
-const revived = (done: Omit<Provisioned, "outputs"> & { outputs: readonly PlainOutput[] }): Provisioned => ({
-  ...done,
-  outputs: done.outputs.map(({ error, ...output }) => ({
-    ...output,
-    ...(error && { error: fromPlain(error) }),
-  })),
-});
-
-function eventsTo(tell: (told: Told) => void): Log {
+function eventsTo(tell: (told: Progress) => void): Log {
   const at =
     (level: keyof Log) =>
     (event: string, fields: Fields = {}): void =>

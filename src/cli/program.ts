@@ -10,6 +10,7 @@ import { addIdentityCommands } from "./identity.ts";
 import { logWritten } from "./log.ts";
 import { reportError } from "./output.ts";
 import { addProvisionCommands } from "./provision.ts";
+import { addErrandCommand, addRunCommand } from "./run.ts";
 import { addServiceCommands } from "./service.ts";
 import { addStatusCommand } from "./status.ts";
 
@@ -55,6 +56,8 @@ export async function run(argv: readonly string[]): Promise<number> {
 }
 
 const commands: Readonly<Record<string, (program: Command) => void>> = {
+  run: addRunCommand,
+  errand: addErrandCommand,
   provision: addProvisionCommands,
   reprovision: addProvisionCommands,
   rollback: addProvisionCommands,

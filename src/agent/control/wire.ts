@@ -48,8 +48,10 @@ export type Line =
   | { readonly error: ReturnType<typeof errorJson> };
 
 /** Errors in an answer travel as what `--json` prints of them. */
-export const encodeLine = (line: Greeting | Request | Line): string =>
-  `${JSON.stringify(line, (_name, value) => (value instanceof MooringError ? errorJson(value) : value))}\n`;
+export const encodeAnswer = (answer: object): string =>
+  JSON.stringify(answer, (_name, value) => (value instanceof MooringError ? errorJson(value) : value));
+
+export const encodeLine = (line: Greeting | Request | Line): string => `${encodeAnswer(line)}\n`;
 
 /** An object, or undefined for anything else. */
 export function decodeLine(text: string): Readonly<Record<string, unknown>> | undefined {

@@ -1,0 +1,70 @@
+// Notices that somebody replaced the certificate or key that this gateway is configured with: the directories of those
+// files are watched, because a replacement is a rename.
+
+import { type FSWatcher, watch } from "node:fs";
+import { basename, dirname } from "node:path";
+import type { Config } from "../config/schema.ts";
+import type { Tools } from "./connect.ts";
+
+/** Certificate and key are two files: what is written within this time belongs together. */
+const settleMs = 2_000;
+
+/**
+ * Calls `onChange` some time after an identity file was replaced, until disposed of. A directory that cannot be watched
+ * is left out, and the log says so: SIGHUP does the same by hand.
+ */
+export function watchIdentity(
+  { identity }: Config,
+  onChange: () => void,
+  { clock, log }: Pick<Tools, "clock" | "log">,
+): Disposable {
+  const over = new AbortController();
+  let settling = false;
+  const changed = async (): Promise<void> => {
+    if (settling) return;
+    settling = true;
+    await clock.sleep(settleMs, { signal: over.signal }).catch(() => {});
+    settling = false;
+    if (!over.signal.aborted) onChange();
+  };
+
+  const { x509, symmetricKey } = identity;
+  const files = [
+    x509?.certificate,
+    x509?.privateKey,
+    x509?.pkcs12,
+    symmetricKey?.keyFile,
+    symmetricKey?.groupKeyFile,
+  ];
+  const watchers: FSWatcher[] = [];
+  for (const [directory, names] of byDirectory(files.filter((file) => file !== undefined))) {
+    const unwatched = (error: unknown): void =>
+      log.debug("identity.unwatched", {
+        path: directory,
+        error: error instanceof Error ? error.message : error,
+      });
+    try {
+      const watcher = watch(directory, { persistent: false }, (_event, name) => {
+        if (name === null || names.has(name)) void changed();
+      });
+      watchers.push(watcher.on("error", unwatched));
+    } catch (error) {
+      unwatched(error);
+    }
+  }
+  return {
+    [Symbol.dispose]: () => {
+      over.abort();
+      for (const watcher of watchers) watcher.close();
+    },
+  };
+}
+
+function byDirectory(files: readonly string[]): Map<string, Set<string>> {
+  const directories = new Map<string, Set<string>>();
+  for (const file of files) {
+    const names = directories.get(dirname(file)) ?? new Set();
+    directories.set(dirname(file), names.add(basename(file)));
+  }
+  return directories;
+}

@@ -1,0 +1,54 @@
+// The daemon's next decision, and when it can act on it: the situation, and on top of it what manners towards the service
+// and the clock ask for. A person who asks has waited enough.
+
+import { type Generation, loadCurrent } from "../assignment/generations.ts";
+import type { Config } from "../config/schema.ts";
+import type { ErrorCode } from "../errors.ts";
+import type { Attempts, Pause } from "./attempts.ts";
+import type { Tools } from "./connect.ts";
+import { type Decision, decide, type Facts, type Trigger } from "./decide.ts";
+import { deviceKey, lookAround } from "./situation.ts";
+import { openTrustedTime } from "./time.ts";
+
+export interface Outlook {
+  readonly current: Generation | undefined;
+  readonly facts: Facts;
+  readonly decision: Decision;
+}
+
+export interface Circumstances {
+  /** A person asked for a new registration, or to look again now. */
+  readonly asked?: "operator" | "start" | undefined;
+  /** The last attempt ended so, and nothing has changed since. */
+  readonly finalFailure?: ErrorCode | undefined;
+  /** It was waited for long enough: the next attempt does not look at the clock. */
+  readonly isClockGivenUp: boolean;
+}
+
+/** Throws what reading the state and the identity's files throws. */
+export async function lookAhead(
+  config: Config,
+  attempts: Attempts,
+  { asked, finalFailure, isClockGivenUp }: Circumstances,
+  tools: Pick<Tools, "clock" | "log">,
+): Promise<Outlook> {
+  const current = loadCurrent(config.state.directory, tools);
+  const plain = await lookAround(config, current, attempts, { ...tools, operatorAsks: asked === "operator" });
+  if (asked) return { current, facts: plain, decision: decide(plain) };
+
+  const clock = openTrustedTime(config, attempts, tools);
+  const facts: Facts = {
+    ...plain,
+    ...(finalFailure && { finalFailure }),
+    pause: (trigger) => attempts.pause() ?? splayFor(trigger, config, attempts, plain),
+    isClockPlausible: isClockGivenUp || clock.state === "plausible",
+  };
+  return { current, facts, decision: decide(facts) };
+}
+
+/** What reaches a whole fleet in one moment, each gateway acts on in its own. */
+function splayFor(trigger: Trigger, config: Config, attempts: Attempts, facts: Facts): Pause | undefined {
+  const { splayMs, firstBootSplayMs } = config.reprovision;
+  const windowMs = trigger === "config-changed" ? splayMs : trigger === "first-boot" ? firstBootSplayMs : 0;
+  return windowMs === 0 ? undefined : attempts.splay(trigger, deviceKey(facts), windowMs);
+}

@@ -1,0 +1,118 @@
+// `mooring run`, put together: the daemon, the socket on which it can be asked, the service manager that started it, and
+// what may happen on this machine that it has to notice.
+
+import { EventEmitter, once } from "node:events";
+import type { Config } from "../config/schema.ts";
+import { watchClockSteps } from "../system/clock-steps.ts";
+import { serviceManager } from "../system/service-manager.ts";
+import type { Tools } from "./connect.ts";
+import { type Events, overheard } from "./control/events.ts";
+import { type Controlled, type ControlServer, serveControl } from "./control/server.ts";
+import { Daemon, type Doing } from "./daemon.ts";
+import { sendOnErrand } from "./errand.ts";
+import { readStatus, type Status } from "./status.ts";
+
+export interface RunOptions extends Tools {
+  readonly readConfig: () => Config;
+  /** This program's own file, for its errands. */
+  readonly program: string;
+}
+
+/**
+ * Serves, decides and acts until the signal aborts or the daemon has been idle for long enough. It is ready once what
+ * there is has been published, with or without an assignment: an offline boot waits for nobody. Throws what reading the
+ * configuration throws, ERR_DAEMON_RUNNING, ERR_CONTROL_SOCKET.
+ */
+export async function run(options: RunOptions): Promise<void> {
+  const { clock, signal, program, readConfig } = options;
+  const { log, events } = overheard(options.log);
+  const tools = { clock, log, signal };
+  const manager = serviceManager({ log });
+  const startedAt = new Date(clock.now()).toISOString();
+  const changes = new EventEmitter().setMaxListeners(0);
+  let control: ControlServer | undefined;
+
+  const daemon = new Daemon({
+    ...tools,
+    readConfig,
+    sendOnErrand: (config, work, stop) => sendOnErrand({ config, work }, { program, log, signal: stop }),
+    onDoing: (doing) => {
+      manager.status(inWords(doing));
+      changes.emit("change");
+    },
+    isInUse: () => (control?.connections() ?? 0) > 0,
+  });
+  await daemon.serve();
+
+  const status = (): Promise<Status> => statusOf(daemon, startedAt, tools);
+  const { controlSocket: path, controlGroup: group } = daemon.config.daemon;
+  control = await serveControl(controlled(daemon, status, changes, events), {
+    ...{ path, fd: manager.listenFds[0], group, stateDirectory: daemon.config.state.directory },
+    ...tools,
+  });
+  using _notices = noticesFor(daemon, tools);
+  using _watchdog = manager.feedWatchdog();
+  manager.ready(inWords(daemon.doing));
+  try {
+    await daemon.run();
+    log.info("daemon.idle");
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    manager.stopping();
+    await control.close();
+  }
+}
+
+function controlled(
+  daemon: Daemon,
+  status: () => Promise<Status>,
+  changes: EventEmitter,
+  events: Events,
+): Controlled {
+  return {
+    status,
+    provision: () => daemon.ask("start"),
+    reprovision: () => daemon.ask("operator"),
+    rollBack: () => daemon.ask("roll-back"),
+    usable: async ({ signal }) => {
+      for (let now = await status(); ; now = await status()) {
+        if (now.usable.yes) return now;
+        await once(changes, "change", { signal }).catch(() => signal.throwIfAborted());
+      }
+    },
+    events,
+  };
+}
+
+function statusOf(daemon: Daemon, since: string, tools: Tools): Promise<Status> {
+  const { activity, outlook, nextAt } = daemon.doing;
+  return readStatus(daemon.config, tools, {
+    alive: { running: true, pid: process.pid, since, activity },
+    ...(outlook && { decision: outlook.decision }),
+    ...(nextAt !== undefined && { nextInMs: Math.max(0, Math.round(nextAt - tools.clock.monotonic())) }),
+  });
+}
+
+/** Until disposed of, SIGHUP and a clock that was set are told to the daemon. */
+function noticesFor(daemon: Daemon, { clock }: Tools): Disposable {
+  const over = new AbortController();
+  const onHangup = (): void => daemon.notice("reload");
+  process.on("SIGHUP", onHangup);
+  void watchClockSteps(() => daemon.notice("clock-stepped"), { clock, signal: over.signal });
+  return {
+    [Symbol.dispose]: () => {
+      over.abort();
+      process.off("SIGHUP", onHangup);
+    },
+  };
+}
+
+/** For `systemctl status`. */
+function inWords({ activity, outlook, trouble }: Doing): string {
+  const assignment = outlook?.facts.assignment;
+  const has = assignment ? `${assignment.deviceId} at ${assignment.assignedHub}` : "no assignment yet";
+  const decision = outlook?.decision;
+  const why = trouble ? trouble.code : decision && "because" in decision ? decision.because : undefined;
+  return `${activity}: ${has}${why === undefined ? "" : `; ${why}`}`;
+}

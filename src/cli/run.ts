@@ -1,0 +1,44 @@
+// `mooring run`: the agent that stays. And `mooring errand`, which it starts for what it does not do itself.
+
+import type { Command } from "commander";
+import { loadConfig } from "../config/load.ts";
+import { type CommonOptions, commandTools, withCommonOptions } from "./options.ts";
+
+export function addRunCommand(program: Command): void {
+  withCommonOptions(program.command("run"))
+    .description("stay: publish the assignment, and provision when there is reason to")
+    .addHelpText(
+      "after",
+      "\nWhat systemd starts at boot. With a valid assignment it publishes that and touches neither network nor TPM;\n" +
+        "without one it registers, and goes on trying in the service's own time. `mooring status` asks it how it is,\n" +
+        "`mooring reprovision` what to do. SIGHUP reads the configuration again, SIGTERM ends it within two seconds.",
+    )
+    .action(async ({ config, ...options }: CommonOptions) => {
+      const { run } = await import("../agent/run.ts");
+      const readConfig = (): ReturnType<typeof loadConfig> => loadConfig(config);
+      await run({ ...commandTools(options), readConfig, program: process.argv[1] ?? "" });
+    });
+}
+
+export function addErrandCommand(program: Command): void {
+  program.command("errand", { hidden: true }).action(async () => {
+    const { goOnErrand } = await import("../agent/errand.ts");
+    await goOnErrand(async ({ config, work }, tools) => {
+      switch (work.do) {
+        case "provision": {
+          const { provisionAnew } = await import("../agent/provision.ts");
+          return provisionAnew(config, work.reason, work.decidedOn, tools);
+        }
+        case "mend-hub-key": {
+          const { mendHubKey } = await import("../agent/provision.ts");
+          await mendHubKey(config, tools);
+          return null;
+        }
+        case "roll-back": {
+          const { rollBack } = await import("../agent/rollback.ts");
+          return rollBack(config, tools);
+        }
+      }
+    }, commandTools({}));
+  });
+}
