@@ -76,6 +76,10 @@ export class Daemon {
     return this.#config;
   }
 
+  get attempts(): Attempts {
+    return this.#attempts;
+  }
+
   get doing(): Doing {
     return this.#doing;
   }

@@ -2,6 +2,7 @@
 // what may happen on this machine that it has to notice.
 
 import { EventEmitter, once } from "node:events";
+import { loadCurrent } from "../assignment/generations.ts";
 import type { Config } from "../config/schema.ts";
 import { watchClockSteps } from "../system/clock-steps.ts";
 import { serviceManager } from "../system/service-manager.ts";
@@ -10,7 +11,8 @@ import { type Events, overheard } from "./control/events.ts";
 import { type Controlled, type ControlServer, serveControl } from "./control/server.ts";
 import { Daemon, type Doing } from "./daemon.ts";
 import { sendOnErrand } from "./errand.ts";
-import { readStatus, type Status } from "./status.ts";
+import { type Status, statusOf } from "./status.ts";
+import { openTrustedTime } from "./time.ts";
 
 export interface RunOptions extends Tools {
   readonly readConfig: () => Config;
@@ -44,7 +46,7 @@ export async function run(options: RunOptions): Promise<void> {
   });
   await daemon.serve();
 
-  const status = (): Promise<Status> => statusOf(daemon, startedAt, tools);
+  const status = (): Promise<Status> => statusOfDaemon(daemon, startedAt, tools);
   const { controlSocket: path, controlGroup: group } = daemon.config.daemon;
   control = await serveControl(controlled(daemon, status, changes, events), {
     ...{ path, fd: manager.listenFds[0], group, stateDirectory: daemon.config.state.directory },
@@ -85,12 +87,18 @@ function controlled(
   };
 }
 
-function statusOf(daemon: Daemon, since: string, tools: Tools): Promise<Status> {
-  const { activity, outlook, nextAt } = daemon.doing;
-  return readStatus(daemon.config, tools, {
+async function statusOfDaemon(daemon: Daemon, since: string, tools: Tools): Promise<Status> {
+  const { config, attempts } = daemon;
+  const { activity, outlook, trouble, nextAt } = daemon.doing;
+  return statusOf(config, {
     alive: { running: true, pid: process.pid, since, activity },
-    ...(outlook && { decision: outlook.decision }),
-    ...(nextAt !== undefined && { nextInMs: Math.max(0, Math.round(nextAt - tools.clock.monotonic())) }),
+    current: loadCurrent(config.state.directory, tools),
+    decision: outlook?.decision,
+    trouble,
+    attempts,
+    clock: openTrustedTime(config, attempts, tools).state,
+    nextInMs: nextAt === undefined ? undefined : Math.max(0, nextAt - tools.clock.monotonic()),
+    now: tools.clock.now(),
   });
 }
 
