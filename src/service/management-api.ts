@@ -4,6 +4,7 @@
 import type { FastifyPluginAsync } from "fastify";
 import { putHub, unlinkHub, viewHubs } from "./hubs.ts";
 import { type OperatorApiOptions, type OperatorRoute, operatorApi } from "./operator-api.ts";
+import { overviewRoutes } from "./overview-routes.ts";
 import { rotateKey } from "./policies.ts";
 import type { Policy } from "./records.ts";
 import { scenarioRoutes } from "./scenario-routes.ts";
@@ -19,6 +20,7 @@ export const managementApi = (options: ManagementApiOptions): FastifyPluginAsync
     hubRoutes(route, options);
     policyRoutes(route, options);
     scenarioRoutes(route, options);
+    overviewRoutes(route, options);
   });
 
 function hubRoutes(route: OperatorRoute, { store, log }: ManagementApiOptions): void {

@@ -13,6 +13,7 @@ export const migrations: readonly ((db: DatabaseSync) => void)[] = [
   createTables,
   manageHubsAndPolicies,
   keepScenarios,
+  searchAndCount,
 ];
 
 function createTables(db: DatabaseSync): void {
@@ -68,5 +69,24 @@ function keepScenarios(db: DatabaseSync): void {
     CREATE TABLE held_operation (
       operation_id TEXT PRIMARY KEY REFERENCES operation ON DELETE CASCADE, target TEXT NOT NULL, polls INTEGER)
       WITHOUT ROWID, STRICT;
+  `);
+}
+
+/** Enrollments and registrations are found by a part of their ids, and registrations are counted by the minute. */
+function searchAndCount(db: DatabaseSync): void {
+  for (const [name, status] of [
+    ["enrollment", "provisioningStatus"],
+    ["registration", "status"],
+  ]) {
+    db.exec(`
+      ALTER TABLE ${name} ADD COLUMN device_key TEXT;
+      ALTER TABLE ${name} ADD COLUMN status TEXT;
+      UPDATE ${name} SET device_key = lower(document ->> '$.deviceId'), status = document ->> '$.${status}';
+      CREATE INDEX ${name}_search ON ${name} (key, device_key, status);
+    `);
+  }
+  db.exec(`
+    CREATE TABLE registration_minute (minute INTEGER PRIMARY KEY, assigned INTEGER NOT NULL, failed INTEGER NOT NULL)
+      STRICT;
   `);
 }

@@ -5,6 +5,7 @@ import { randomUUID } from "node:crypto";
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from "fastify";
 import type { Clock } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
+import type { Guest } from "./portal/door.ts";
 import type { Policy } from "./records.ts";
 import { Refusal, refusalBody } from "./refusal.ts";
 import { authorize, type NeededPermission } from "./service-authorization.ts";
@@ -15,7 +16,7 @@ export interface OperatorApiOptions {
   readonly clock: Clock;
   readonly log: Log;
   /** Recognises a browser that is signed in to the portal; throws when what it sends is not meant by its user. */
-  readonly signedIn?: (request: FastifyRequest) => Policy | undefined;
+  readonly signedIn?: (request: FastifyRequest) => Guest | undefined;
 }
 
 export interface OperatorCall {
@@ -24,6 +25,10 @@ export interface OperatorCall {
   readonly body: unknown;
   readonly ifMatch: string | undefined;
   readonly now: number;
+  /** Under which the call is made. */
+  readonly policy: Policy;
+  /** When it is the call of a browser that is signed in. */
+  readonly guest: Guest | undefined;
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
 }
@@ -73,9 +78,10 @@ export function operatorApi(
           const path = request.url.split("?", 1)[0] ?? "";
           const { authorization, host, "if-match": ifMatch } = request.headers;
           const guest = authorization === undefined ? signedIn(request) : undefined;
-          authorize({ authorization, host, path, now, signedIn: guest }, store.policies.all(), permission);
+          const call = { authorization, host, path, now, signedIn: guest?.policy };
+          const policy = authorize(call, store.policies.all(), permission);
           const { id = "" } = request.params as { id?: string };
-          return answer({ id, body: request.body, ifMatch, now, request, reply });
+          return answer({ id, body: request.body, ifMatch, now, policy, guest, request, reply });
         },
       });
     });

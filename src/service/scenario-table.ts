@@ -2,6 +2,7 @@
 // operations that are held back because of them.
 
 import type { DatabaseSync } from "node:sqlite";
+import { announced, type Changes } from "./changes.ts";
 import type { Scenario } from "./scenario.ts";
 import { keyOf, smallTable } from "./tables.ts";
 
@@ -32,8 +33,14 @@ export interface ScenarioTable {
   forget(): void;
 }
 
-export function scenarioTable(db: DatabaseSync): ScenarioTable {
-  const rows = smallTable<TargetedScenario>(db, "scenario", ({ target }) => target);
+export function scenarioTable(db: DatabaseSync, changes: Changes): ScenarioTable {
+  const targetOf = ({ target }: TargetedScenario): string => target;
+  const rows = announced(
+    changes,
+    "scenario",
+    smallTable<TargetedScenario>(db, "scenario", targetOf),
+    targetOf,
+  );
   const hold = db.prepare("INSERT INTO held_operation (operation_id, target, polls) VALUES (?, ?, ?)");
   const held = db.prepare("SELECT target, polls FROM held_operation WHERE operation_id = ?");
   const countDown = db.prepare("UPDATE held_operation SET polls = polls - 1 WHERE operation_id = ?");

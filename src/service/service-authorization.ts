@@ -18,22 +18,31 @@ export interface ServiceCall {
   readonly signedIn?: Policy | undefined;
 }
 
-/** Who sees the keys of all policies could do everything, and so has to be allowed everything. */
-export type NeededPermission = Permission | "everything";
+/**
+ * One, any of several, or all there are: who sees the keys of all policies could do everything, and so has to be
+ * allowed everything.
+ */
+export type NeededPermission = Permission | readonly Permission[] | "everything";
 
 const unauthorized = (reason: string): Refusal => new Refusal(401002, "Unauthorized", reason);
 
-/** The policy under which the call is made. Throws 401002, or 403000 when the policy lacks the permission. */
+/** The policy under which the call is made. Throws 401002, or 403000 when the policy does not permit it. */
 export function authorize(call: ServiceCall, policies: readonly Policy[], needed: NeededPermission): Policy {
   const policy = call.signedIn ?? policyOfToken(call, policies);
-  const lacking = (needed === "everything" ? permissions : [needed]).filter(
-    (each) => !policy.permissions.includes(each),
-  );
-  if (lacking.length > 0) {
-    const what = `the permission ${lacking.join(", ")}`;
-    throw new Refusal(403000, `Forbidden: policy ${policy.name} lacks ${what}.`);
+  const lacking = missing(policy, needed);
+  if (lacking !== undefined) {
+    throw new Refusal(403000, `Forbidden: policy ${policy.name} lacks the permission ${lacking}.`);
   }
   return policy;
+}
+
+/** In words; undefined when nothing is missing. */
+function missing({ permissions: granted }: Policy, needed: NeededPermission): string | undefined {
+  if (typeof needed === "object") {
+    return needed.some((each) => granted.includes(each)) ? undefined : needed.join(" or ");
+  }
+  const all = needed === "everything" ? permissions : [needed];
+  return all.filter((each) => !granted.includes(each)).join(", ") || undefined;
 }
 
 function policyOfToken(call: ServiceCall, policies: readonly Policy[]): Policy {

@@ -2,26 +2,21 @@
 // the hubs know. Ids are found in any case and given back as they were written.
 
 import type { DatabaseSync } from "node:sqlite";
+import { announced, type Changes, createChanges } from "./changes.ts";
 import { openDatabase } from "./database.ts";
 import { type HubTable, hubTable } from "./hub-table.ts";
 import { type PolicyTable, policyTable } from "./policy-table.ts";
-import type { Device, EnrollmentGroup, IndividualEnrollment, Operation, Registration } from "./records.ts";
+import type { Device, EnrollmentGroup, Operation } from "./records.ts";
+import { type RegistrationMinutes, registrationMinutes } from "./registration-minutes.ts";
 import { type ScenarioTable, scenarioTable } from "./scenario-table.ts";
 import {
-  document,
-  documents,
-  keyOf,
-  type Page,
-  type SmallTable,
-  smallTable,
-  type Table,
-  table,
-} from "./tables.ts";
-
-interface RegistrationTable extends Omit<Table<Registration>, "page"> {
-  /** The registrations that came through one group. */
-  pageOfGroup(enrollmentGroupId: string, page: Page): Registration[];
-}
+  type EnrollmentTable,
+  enrollmentTable,
+  type RegistrationTable,
+  registrationIdOf,
+  registrationTable,
+} from "./searched-tables.ts";
+import { document, keyOf, type SmallTable, smallTable } from "./tables.ts";
 
 interface DeviceTable {
   get(hub: string, deviceId: string): Device | undefined;
@@ -41,12 +36,15 @@ export interface Store {
   readonly idScope: string;
   readonly policies: PolicyTable;
   readonly hubs: HubTable;
-  readonly enrollments: Table<IndividualEnrollment>;
+  readonly enrollments: EnrollmentTable;
   readonly enrollmentGroups: SmallTable<EnrollmentGroup>;
   readonly registrations: RegistrationTable;
+  readonly registrationMinutes: Pick<RegistrationMinutes, "since">;
   readonly devices: DeviceTable;
   readonly operations: OperationTable;
   readonly scenarios: ScenarioTable;
+  /** Tells of every write to the tables that operators see. */
+  readonly changes: Pick<Changes, "subscribe">;
 
   /** All of `work` or nothing of it. Synchronous, like everything here; not reentrant. */
   transaction<Result>(work: () => Result): Result;
@@ -57,10 +55,13 @@ export interface Store {
 export function openStore(file: string): Store {
   const db = openDatabase(file);
   const idScope = setting<string>(db, "idScope");
-  const policies = policyTable(db);
-  const hubs = hubTable(db);
-  const groups = smallTable<EnrollmentGroup>(db, "enrollment_group", (row) => row.enrollmentGroupId);
-  const scenarios = scenarioTable(db);
+  const changes = createChanges();
+  const policies = announcedPolicies(policyTable(db), changes);
+  const hubs = announced(changes, "hub", hubTable(db), (row) => row.hostName);
+  const groupRows = smallTable<EnrollmentGroup>(db, "enrollment_group", (row) => row.enrollmentGroupId);
+  const groups = announced(changes, "enrollmentGroup", groupRows, (row) => row.enrollmentGroupId);
+  const scenarios = scenarioTable(db, changes);
+  const minutes = registrationMinutes(db);
   const begin = db.prepare("BEGIN IMMEDIATE");
   const commit = db.prepare("COMMIT");
 
@@ -68,23 +69,29 @@ export function openStore(file: string): Store {
     idScope,
     policies,
     hubs,
-    enrollments: table<IndividualEnrollment>(db, "enrollment", (row) => row.registrationId),
+    enrollments: announced(changes, "enrollment", enrollmentTable(db), registrationIdOf),
     enrollmentGroups: groups,
-    registrations: registrationTable(db),
+    registrations: announced(changes, "registration", registrationTable(db, minutes), registrationIdOf),
+    registrationMinutes: minutes,
     devices: deviceTable(db),
     operations: operationTable(db),
     scenarios,
+    changes,
     transaction(work) {
       begin.run();
+      changes.hold();
+      let result: ReturnType<typeof work>;
       try {
-        const result = work();
+        result = work();
         commit.run();
-        return result;
       } catch (error) {
         db.exec("ROLLBACK");
+        changes.drop();
         for (const remembered of [policies, hubs, groups, scenarios]) remembered.forget();
         throw error;
       }
+      changes.release();
+      return result;
     },
     close: () => db.close(),
   };
@@ -95,22 +102,13 @@ function setting<Value>(db: DatabaseSync, name: string): Value {
   return JSON.parse(value) as Value;
 }
 
-function registrationTable(db: DatabaseSync): RegistrationTable {
-  const { get, delete: remove } = table<Registration>(db, "registration", (row) => row.registrationId);
-  const put = db.prepare("INSERT OR REPLACE INTO registration (key, group_key, document) VALUES (?, ?, ?)");
-  const page = db.prepare(
-    "SELECT document FROM registration WHERE group_key = ? AND key > ? ORDER BY key LIMIT ?",
-  );
-  return {
-    get,
-    delete: remove,
-    put: (row) => {
-      const group = row.enrollmentGroupId === undefined ? null : keyOf(row.enrollmentGroupId);
-      put.run(keyOf(row.registrationId), group, JSON.stringify(row));
-    },
-    pageOfGroup: (groupId, { after = "", limit }) => documents(page.all(keyOf(groupId), keyOf(after), limit)),
-  };
-}
+const announcedPolicies = (policies: PolicyTable, { note }: Changes): PolicyTable => ({
+  ...policies,
+  put(policy) {
+    policies.put(policy);
+    note({ of: "policy", id: policy.name });
+  },
+});
 
 function deviceTable(db: DatabaseSync): DeviceTable {
   const get = db.prepare("SELECT document FROM device WHERE hub = ? AND device_id = ?");

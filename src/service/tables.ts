@@ -36,15 +36,27 @@ export const document = <Row>(found: Found): Row | undefined =>
 
 export const documents = <Row>(found: Found[]): Row[] => found.map((each) => document<Row>(each) as Row);
 
-/** The table `name`, which has the columns `key` and `document`. */
-export function table<Row>(db: DatabaseSync, name: string, idOf: (row: Row) => string): Table<Row> {
+/** Parts of a document that are wanted outside of it, by column. */
+export type Columns<Row> = Readonly<Record<string, (row: Row) => string | null>>;
+
+/** The table `name`, which has the columns `key` and `document`, and those of `columns`. */
+export function table<Row>(
+  db: DatabaseSync,
+  name: string,
+  idOf: (row: Row) => string,
+  columns: Columns<Row> = {},
+): Table<Row> {
+  const names = ["key", "document", ...Object.keys(columns)];
+  const values = (row: Row): (string | null)[] => Object.values(columns).map((column) => column(row));
   const get = db.prepare(`SELECT document FROM ${name} WHERE key = ?`);
-  const put = db.prepare(`INSERT OR REPLACE INTO ${name} (key, document) VALUES (?, ?)`);
+  const put = db.prepare(
+    `INSERT OR REPLACE INTO ${name} (${names.join(", ")}) VALUES (${names.map(() => "?").join(", ")})`,
+  );
   const remove = db.prepare(`DELETE FROM ${name} WHERE key = ?`);
   const page = db.prepare(`SELECT document FROM ${name} WHERE key > ? ORDER BY key LIMIT ?`);
   return {
     get: (id) => document(get.get(keyOf(id))),
-    put: (row) => void put.run(keyOf(idOf(row)), JSON.stringify(row)),
+    put: (row) => void put.run(keyOf(idOf(row)), JSON.stringify(row), ...values(row)),
     delete: (id) => remove.run(keyOf(id)).changes > 0,
     page: ({ after = "", limit }) => documents(page.all(keyOf(after), limit)),
   };

@@ -44,6 +44,14 @@ describe("a store of the first layout", () => {
     expect([store.operations.get("5.0.1")]).toEqual(documentsIn(before, "operation"));
   });
 
+  it("finds its records by a part of their ids", () => {
+    const { store } = openLayout(1);
+    expect(store.enrollments.search({ text: "W-1", limit: 9 })).toEqual([store.enrollments.get("gw-1")]);
+    const assigned = { text: "gw-", status: "assigned", limit: 9 };
+    expect(store.registrations.search(assigned).length).toBeGreaterThan(0);
+    expect([store.enrollments.count(), store.registrations.count()]).toEqual([1, 2]);
+  });
+
   it("keeps its hubs, which become records", () => {
     const { store } = openLayout(1);
     expect(viewHubs(store)).toEqual([

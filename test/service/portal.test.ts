@@ -141,9 +141,11 @@ describe("signing in", () => {
       url: expect.stringMatching(/^https:\/\/localhost:8443\/portal\/#token=[\w-]{43}$/),
       expiresAtUtc: expect.stringMatching(/Z$/),
     });
-    const reader = browser();
-    await reader.signIn("enrollmentread");
-    expect((await reader.ask("POST", "/mooring/portal-links")).status).toBe(403);
+    for (const policy of ["enrollmentread", "serviceconfig"]) {
+      const other = browser();
+      await other.signIn(policy);
+      expect((await other.ask("POST", "/mooring/portal-links")).status).toBe(403);
+    }
     expect((await browser().ask("POST", "/mooring/portal-links")).status).toBe(401);
   });
 

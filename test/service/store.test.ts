@@ -14,7 +14,7 @@ const registration = (registrationId: string, enrollmentGroupId: string): Regist
   enrollmentGroupId,
   attestation: "x509",
   createdDateTimeUtc: "",
-  lastUpdatedDateTimeUtc: "",
+  lastUpdatedDateTimeUtc: "2026-01-01T00:00:00.0000000Z",
   status: "assigned",
   etag: "",
 });

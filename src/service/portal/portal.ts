@@ -4,10 +4,9 @@ import type { FastifyPluginAsync } from "fastify";
 import type { Clock } from "../../system/clock.ts";
 import type { Log } from "../../system/log.ts";
 import { operatorApi } from "../operator-api.ts";
-import type { Policy } from "../records.ts";
 import { azureTime } from "../stamps.ts";
 import type { Store } from "../store.ts";
-import { createPortalDoor } from "./door.ts";
+import { createPortalDoor, type Guest } from "./door.ts";
 import { readPages } from "./pages.ts";
 import { portalRoutes } from "./routes.ts";
 import type { BrowserRequest } from "./same-origin.ts";
@@ -24,8 +23,8 @@ export interface PortalOptions {
 
 export interface Portal {
   readonly routes: FastifyPluginAsync;
-  /** The policy of a browser that is signed in; throws when the request was not meant by its user. */
-  signedIn(request: BrowserRequest): Policy | undefined;
+  /** A browser that is signed in; throws when the request was not meant by its user. */
+  signedIn(request: BrowserRequest): Guest | undefined;
   /** A one-time link for `address`, which is host and port as in a browser. */
   newLink(address: string): string;
   /** Signs everybody out. */
@@ -40,10 +39,9 @@ export function createPortal({ store, clock, log, names, portalDirectory }: Port
     policies: () => store.policies.all(),
   });
   const linkTo = (address: string, token: string): string => `https://${address}/portal/#token=${token}`;
-  const signedIn = (request: BrowserRequest): Policy | undefined => door.guest(request)?.policy;
 
-  const linkRoutes = operatorApi({ store, clock, log, signedIn }, (route) =>
-    route("POST", "/mooring/portal-links", "ServiceConfig", ({ request }) => {
+  const linkRoutes = operatorApi({ store, clock, log, signedIn: door.guest }, (route) =>
+    route("POST", "/mooring/portal-links", "everything", ({ request }) => {
       const { token, expiresAt } = door.links.issue();
       return { url: linkTo(request.host, token), expiresAtUtc: azureTime(expiresAt) };
     }),
@@ -54,7 +52,7 @@ export function createPortal({ store, clock, log, names, portalDirectory }: Port
       await app.register(portalRoutes({ door, pages: readPages(portalDirectory), log }));
       await app.register(linkRoutes);
     },
-    signedIn,
+    signedIn: door.guest,
     newLink: (address) => linkTo(address, door.links.issue().token),
     close: door.close,
   };

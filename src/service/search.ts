@@ -1,0 +1,39 @@
+// Finding records among a hundred thousand: by a part of their ids, page by page. A search reads nothing but an index
+// of ids; the documents are read of the rows that are shown.
+
+import type { DatabaseSync } from "node:sqlite";
+import { type Columns, documents, keyOf, type Page } from "./tables.ts";
+
+export interface Search extends Page {
+  /** A part of an id, or of the device's id at its hub, in any case. */
+  readonly text?: string;
+  readonly status?: string;
+}
+
+export interface Searchable<Row> {
+  search(search: Search): Row[];
+  count(): number;
+}
+
+/** What the index `${name}_search` has beside the key. */
+export const searchColumns = <Row extends { readonly deviceId?: string }>(
+  statusOf: (row: Row) => string,
+): Columns<Row> => ({
+  device_key: ({ deviceId }) => (deviceId === undefined ? null : keyOf(deviceId)),
+  status: statusOf,
+});
+
+export function searchable<Row>(db: DatabaseSync, name: "enrollment" | "registration"): Searchable<Row> {
+  const found = db.prepare(`
+    SELECT document FROM ${name} WHERE key IN (
+      SELECT key FROM ${name} INDEXED BY ${name}_search
+      WHERE key > ?1 AND (instr(key, ?2) > 0 OR instr(device_key, ?2) > 0) AND (?3 IS NULL OR status = ?3)
+      ORDER BY key LIMIT ?4)
+    ORDER BY key`);
+  const count = db.prepare(`SELECT count(*) AS rows FROM ${name}`);
+  return {
+    search: ({ after = "", text = "", status = null, limit }) =>
+      documents(found.all(keyOf(after), keyOf(text), status, limit)),
+    count: () => Number(count.get()?.["rows"]),
+  };
+}
