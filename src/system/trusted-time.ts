@@ -2,7 +2,7 @@
 // below it is implausible. That is a state to wait in, bounded, for the time synchronisation. The clock itself is never
 // set from here.
 
-import { existsSync } from "node:fs";
+import { statSync } from "node:fs";
 import { builtAt } from "./built-at.ts";
 import type { Clock } from "./clock.ts";
 import { wallOffset } from "./clock-steps.ts";
@@ -23,7 +23,8 @@ export interface TrustedTimeOptions {
   /** Keeps the floor for later runs. */
   readonly remember?: (floor: number) => void;
   readonly builtAt?: number;
-  readonly isSynchronised?: () => boolean;
+  /** Whether a clock that says `now` is kept right by the system. */
+  readonly isSynchronised?: (now: number) => boolean;
 }
 
 /** Clocks of build machines differ by minutes, and some hardware clocks run in local time; this is about years. */
@@ -128,7 +129,8 @@ export class TrustedTime {
   }
 
   #isSynchronised(): boolean {
-    return (this.#options.isSynchronised ?? systemIsSynchronised)();
+    const { clock, isSynchronised = systemIsSynchronised } = this.#options;
+    return isSynchronised(clock.now());
   }
 
   #disbelief(): string {
@@ -136,7 +138,15 @@ export class TrustedTime {
   }
 }
 
-/** systemd-timesyncd's word. Other daemons leave no such mark; with them the clock is seen to move. */
-const systemIsSynchronised = (): boolean => existsSync("/run/systemd/timesync/synchronized");
+/**
+ * systemd-timesyncd touches this at each synchronisation, at least every 34 minutes. A mark of another time is from
+ * before somebody set the clock. Other daemons leave none; with them the clock is seen to move.
+ */
+const synchronisationMark = "/run/systemd/timesync/synchronized";
+
+function systemIsSynchronised(now: number): boolean {
+  const mark = statSync(synchronisationMark, { throwIfNoEntry: false });
+  return mark !== undefined && Math.abs(now - mark.mtimeMs) <= slackMs;
+}
 
 const iso = (at: number): string => new Date(at).toISOString();

@@ -19,16 +19,19 @@ export interface IssueOptions {
   readonly isCa?: boolean;
   /** -1 is over already. */
   readonly days?: number;
+  /** As in CertificateOptions. */
+  readonly madeAt?: string;
 }
 
 /** NAME.key and NAME.pem in `directory`, for the common name NAME. */
 export function issue(directory: string, name: string, options: IssueOptions = {}): Issued {
-  const { keyType = "EC P-256", by, isCa = false, days = 2 } = options;
+  const { keyType = "EC P-256", by, isCa = false, days = 2, madeAt = "+0d" } = options;
   const keyFile = makeKey(directory, `${name}.key`, keyType);
   const certificateFile = makeCertificate(directory, `${name}.pem`, {
     key: keyFile,
     subject: `/CN=${name}`,
     days,
+    madeAt,
     extensions: isCa
       ? ["basicConstraints = critical, CA:TRUE", "keyUsage = critical, keyCertSign"]
       : ["basicConstraints = critical, CA:FALSE", "extendedKeyUsage = clientAuth"],
