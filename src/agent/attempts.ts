@@ -68,78 +68,64 @@ export interface AttemptTools {
   readonly isReadOnly?: boolean;
 }
 
-/** Reads and writes the record. Both may throw: what cannot be kept is then kept in memory. */
+/** Where the record is kept; neither throws. */
 interface Shelf {
-  /** Undefined when there is none. */
-  read(): string | undefined;
-  write(content: string): void;
-  /** Moves away what is no record of ours. */
-  setAside(): void;
+  /** Undefined when there is none, or none that can be read. */
+  read(): AttemptRecord | undefined;
+  write(record: AttemptRecord): void;
 }
 
 /** The attempts of a state directory. Reading changes nothing on disk; never throws. */
 export function openAttempts(stateDirectory: string, tools: AttemptTools): Attempts {
-  const path = join(stateDirectory, "attempts.json");
-  return attemptsOn(
-    {
-      read: () => {
-        try {
-          return readFileSync(path, "utf8");
-        } catch (error) {
-          if (systemCode(error) === "ENOENT") return undefined;
-          throw error;
-        }
-      },
-      write: (content) => {
-        if (!tools.isReadOnly) writeAtomic(path, content, { mode: 0o600 });
-      },
-      setAside: () => {
-        if (tools.isReadOnly) return;
-        const aside = setAside(stateDirectory, path);
-        if (aside !== undefined) tools.log.warn("attempts.quarantined", { path: aside });
-      },
-    },
-    tools,
-  );
+  return attemptsOn(diskShelf(stateDirectory, tools), tools);
 }
 
-/** The same in any other place. */
-export function attemptsOn(
-  shelf: Shelf,
-  { clock, log, random = Math.random, boot = systemBoot() }: AttemptTools,
-): Attempts {
-  const now = (): Moment => momentNow(clock, boot);
+/** Records by path that the disk did not take: newer than what is on it, for as long as this process lives. */
+const unkept = new Map<string, AttemptRecord>();
+
+function diskShelf(stateDirectory: string, { log, isReadOnly = false }: AttemptTools): Shelf {
+  const path = join(stateDirectory, "attempts.json");
   /** Something is there that is no record; it is moved away before the first writing. */
   let isForeign = false;
-  /** The disk does not keep what it is given: the record in memory is the newer one. */
-  let isAdrift = false;
-  let record = read() ?? emptyRecord(now());
-
-  function read(): AttemptRecord | undefined {
+  const readFromDisk = (): AttemptRecord | undefined => {
     try {
-      const content = shelf.read();
-      const found = content === undefined ? undefined : decodeRecord(content);
-      isForeign = content !== undefined && !found;
-      return found;
+      const record = decodeRecord(readFileSync(path, "utf8"));
+      isForeign = record === undefined;
+      return record;
     } catch (error) {
-      isForeign = true;
-      log.debug("attempts.unreadable", { error: asMooringError(error).message });
+      isForeign = systemCode(error) !== "ENOENT";
       return undefined;
     }
-  }
+  };
+  return {
+    read: () => unkept.get(path) ?? readFromDisk(),
+    write: (record) => {
+      if (isReadOnly) return;
+      try {
+        if (isForeign) log.warn("attempts.quarantined", { path: setAside(stateDirectory, path) });
+        isForeign = false;
+        writeAtomic(path, encodeRecord(record), { mode: 0o600 });
+        unkept.delete(path);
+      } catch (error) {
+        if (!unkept.has(path)) log.warn("attempts.not-kept", { error: asMooringError(error).message });
+        unkept.set(path, record);
+      }
+    },
+  };
+}
+
+/** The same on any other shelf. */
+export function attemptsOn(
+  shelf: Shelf,
+  { clock, random = Math.random, boot = systemBoot() }: Omit<AttemptTools, "log">,
+): Attempts {
+  const now = (): Moment => momentNow(clock, boot);
+  let record = shelf.read() ?? emptyRecord(now());
 
   /** Another process may have written meanwhile: what it wrote is what changes. */
   function update(change: (record: AttemptRecord) => AttemptRecord): void {
-    if (!isAdrift) record = read() ?? record;
-    record = change(record);
-    try {
-      if (isForeign) shelf.setAside();
-      shelf.write(encodeRecord(record));
-      isForeign = isAdrift = false;
-    } catch (error) {
-      if (!isAdrift) log.warn("attempts.not-kept", { error: asMooringError(error).message });
-      isAdrift = true;
-    }
+    record = change(shelf.read() ?? record);
+    shelf.write(record);
   }
 
   const waiting = ({ wait }: AttemptRecord): Pause | undefined => {

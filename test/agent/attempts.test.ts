@@ -328,10 +328,11 @@ describe("attempts.json", () => {
     const attempts = openAttempts(gone, { ...machine, log, random: () => 0.5 });
     attempts.begin("first-boot");
     attempts.failed(notEnrolled, withoutAssignment);
-    attempts.begin("first-boot");
-    attempts.failed(notEnrolled, withoutAssignment);
-    expect(attempts).toMatchObject({ failures: 2 });
-    expect(attempts.pause()).toMatchObject({ forMs: 180_000 });
+    const again = openAttempts(gone, { ...machine, log, random: () => 0.5 });
+    again.begin("first-boot");
+    again.failed(notEnrolled, withoutAssignment);
+    expect(again).toMatchObject({ failures: 2 });
+    expect(again.pause()).toMatchObject({ forMs: 180_000 });
     expect(log.named("warn")).toEqual(["attempts.not-kept"]);
   });
 
