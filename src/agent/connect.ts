@@ -18,6 +18,8 @@ export interface Tools {
   readonly clock: Clock;
   readonly log: Log;
   readonly signal: AbortSignal;
+  /** Attempts are repeated at the agent's own pace: within one, a register request that fails is not. */
+  readonly isPaced?: boolean;
   /** Learns from what the service says the time is. */
   readonly time?: TrustedTime;
 }
@@ -114,9 +116,11 @@ async function openTransport(name: TransportName, endpoint: Endpoint): Promise<T
 function allFailed(failures: readonly MooringError[]): MooringError {
   const last = failures.at(-1) ?? new MooringError("ERR_INTERNAL", "there was no transport to try");
   if (failures.length <= 1) return last;
-  return new MooringError(last.code, `no transport reached the service; last: ${last.message}`, {
-    ...last.details,
-    cause: last.cause,
+  // A port that is closed says less than what happened on one that is open.
+  const told = failures.findLast(({ code }) => code !== "ERR_CONNECT") ?? last;
+  return new MooringError(told.code, `no transport succeeded; the farthest: ${told.message}`, {
+    ...told.details,
+    cause: told.cause,
     problems: failures.map((failure) => `${failure.code}: ${failure.message}`),
   });
 }

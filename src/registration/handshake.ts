@@ -41,6 +41,8 @@ export interface Registration {
   readonly log: Log;
   /** Hears the time that the service says it is (`now`), or that was (`since`), milliseconds since 1970. */
   readonly onServiceTime?: (at: number, kind: "now" | "since") => void;
+  /** Whoever asks repeats the whole attempt at a pace of its own: a register request that fails is not repeated here. */
+  readonly isPaced?: boolean;
   /** Ends the attempt; carries the overall deadline. */
   readonly signal: AbortSignal;
   /** Milliseconds left of the overall deadline, so that a wait which cannot end in time is not begun. */
@@ -115,10 +117,11 @@ async function askUntilServed(
   sign?: Sign,
 ): Promise<DpsAnswer> {
   const { transport, clock, random, log, signal } = registration;
+  const mostFailures = registration.isPaced && request.kind === "register" ? 1 : maxFailuresInARow;
   for (let failures = 1; ; failures++) {
     const outcome = await ask(registration, request, sign).catch((error: unknown) => {
-      if (failures < maxFailuresInARow && isTransient(error, request.kind)) return error;
-      throw error;
+      if (failures < mostFailures && isTransient(error, request.kind)) return error;
+      throw isFollowUp(registration, request, sign) ? asBrokenLine(error) : error;
     });
     if (!(outcome instanceof MooringError)) return outcome;
     const delayMs = backOffMs(failures, outcome.details.retryAfterMs, random);
@@ -143,9 +146,9 @@ async function ask(registration: Registration, request: DpsRequest, sign?: Sign)
       sign,
     }),
   };
+  const isChallenge = registration.credential.attestation === "tpm" && sign === undefined;
   const answer = await transport.send({ ...request, ...authorization }, { signal });
   if (answer.dateAt !== undefined) onServiceTime?.(answer.dateAt, "now");
-  const isChallenge = registration.credential.attestation === "tpm" && sign === undefined;
   if (answer.status >= 300 && !(isChallenge && answer.status === 401))
     throw refusal(answer, authorization && clock.now());
   return answer;
@@ -159,6 +162,19 @@ function isTransient(error: unknown, asking: DpsRequest["kind"]): error is Moori
   if (!(error instanceof MooringError)) return false;
   const passing: ErrorCode[] = ["ERR_THROTTLED", "ERR_SERVICE_UNAVAILABLE", "ERR_CONNECTION_LOST"];
   return passing.includes(error.code) || (asking === "operation" && error.code === "ERR_CONNECT");
+}
+
+/** The service has answered in this registration already. */
+const isFollowUp = ({ credential }: Registration, { kind }: DpsRequest, sign: Sign | undefined): boolean =>
+  kind === "operation" || (credential.attestation === "tpm" && sign !== undefined);
+
+/** Whoever was answered and then has no connection any more has not failed to reach the service: its line broke. */
+function asBrokenLine(error: unknown): unknown {
+  if (!(error instanceof MooringError) || error.code !== "ERR_CONNECT") return error;
+  return new MooringError("ERR_CONNECTION_LOST", `the line was lost in the middle: ${error.message}`, {
+    ...error.details,
+    cause: error,
+  });
 }
 
 function refuseHopelessWait({ remainingMs }: Registration, delayMs: number, why: () => MooringError): void {

@@ -311,6 +311,29 @@ describe("trouble on the way", () => {
     expect(asked.length).toBe(5);
   });
 
+  it.each([busy, broken, lost])(
+    "leaves a failed register request to whoever paces the attempts",
+    async (trouble) => {
+      const { registration, asked, clock } = conversation([trouble], { isPaced: true });
+      await thrownBy(() => register(registration));
+      expect(asked.length).toBe(1);
+      expect(clock.sleptMs).toEqual([]);
+    },
+  );
+
+  it("polls on patiently, whoever paces the attempts", async () => {
+    const { registration } = conversation([assigning, lost, broken, busy, assigned], { isPaced: true });
+    expect((await register(registration)).deviceId).toBe("my-device-id1");
+  });
+
+  it("says that the line broke, not that there is none, once the service has answered", async () => {
+    const unreachable = new MooringError("ERR_CONNECT", "refused");
+    const { registration } = conversation([assigning, ...Array(5).fill(unreachable)]);
+    expect(await thrownBy(() => register(registration))).toMatchObject({ code: "ERR_CONNECTION_LOST" });
+    const first = conversation([unreachable]);
+    expect(await thrownBy(() => register(first.registration))).toMatchObject({ code: "ERR_CONNECT" });
+  });
+
   it("says at once what is wrong when the wait would outlast the deadline", async () => {
     const { registration, clock } = conversation([{ ...busy, retryAfterMs: 3_600_000 }]);
     const error = await thrownBy(() => register(registration));
