@@ -5,7 +5,7 @@ import { loadCurrent } from "../assignment/generations.ts";
 import type { Config } from "../config/schema.ts";
 import { asMooringError, causeText, MooringError } from "../errors.ts";
 import { recordAttempt } from "./attempt.ts";
-import { type Attempts, openAttempts } from "./attempts.ts";
+import { type Attempts, type AttemptTools, openAttempts } from "./attempts.ts";
 import type { Tools } from "./connect.ts";
 import type { Decision, Reason } from "./decide.ts";
 import type { Work } from "./errand.ts";
@@ -17,7 +17,7 @@ import { serve, withdraw } from "./serve.ts";
 import { openTrustedTime } from "./time.ts";
 import { createWakes } from "./wakes.ts";
 
-export interface DaemonOptions extends Tools {
+export interface DaemonOptions extends Tools, Pick<AttemptTools, "boot" | "random"> {
   /** Reads the configuration: at the start, and when it is asked to. Throws what loadConfig() throws. */
   readonly readConfig: () => Config;
   /** Does what needs a TPM or a line, in a process of its own. */

@@ -1,0 +1,428 @@
+// The daemon's loop, with time and the service in the test's hand and everything else real: configuration, identity
+// files, state directory, outputs.
+
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { Daemon, type Doing } from "../../src/agent/daemon.ts";
+import type { Work } from "../../src/agent/errand.ts";
+import type { Provisioned } from "../../src/agent/provision.ts";
+import { serve } from "../../src/agent/serve.ts";
+import type { Assignment } from "../../src/assignment/assignment.ts";
+import { loadCurrent, prepareState, promote, stage } from "../../src/assignment/generations.ts";
+import { loadConfig } from "../../src/config/load.ts";
+import type { Config } from "../../src/config/schema.ts";
+import { type ErrorCode, MooringError } from "../../src/errors.ts";
+import { anAssignment } from "../support/assignments.ts";
+import { type ManualClock, manualClock } from "../support/manual-clock.ts";
+import { type RecordingLog, recordingLog } from "../support/recording-log.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
+
+type Answer = ErrorCode | "assign" | "hang";
+
+const minute = 60_000;
+
+let directory: string;
+let clock: ManualClock;
+let log: RecordingLog;
+let stop: AbortController;
+let doings: Doing[];
+/** What the service, or the TPM, does next. */
+let answer: Answer;
+let errands: { work: Work; at: number }[];
+let inUse: boolean;
+
+beforeEach(() => {
+  directory = temporaryDirectory();
+  clock = manualClock();
+  log = recordingLog();
+  stop = new AbortController();
+  doings = [];
+  answer = "assign";
+  errands = [];
+  inUse = false;
+  configure();
+});
+afterEach(() => stop.abort(new MooringError("ERR_CANCELLED", "the test is over")));
+
+const keyFile = (): string => join(directory, "key");
+const output = (): string => join(directory, "hub.env");
+
+function configure({ idScope = "0ne0000AAAA", more = "" } = {}): void {
+  if (!existsSync(keyFile())) writeFileSync(keyFile(), `${Buffer.alloc(32, 1).toString("base64")}\n`);
+  writeFileSync(
+    join(directory, "config.toml"),
+    `[provisioning]
+endpoint = "dps.example"
+id_scope = "${idScope}"
+[identity]
+source = "symmetric-key"
+registration_id = "gw-0001"
+[identity.symmetric_key]
+key_file = "key"
+[state]
+directory = "state"
+[[outputs]]
+path = "hub.env"
+${more}
+`,
+  );
+}
+
+/** The identity's key as the agent sees it: the daemon compares it with the assignment's. */
+async function assignmentFor({ provisioning }: Config, hub: string): Promise<Assignment> {
+  const { openSymmetricKeyIdentity } = await import("../../src/identity/symmetric-key.ts");
+  const { publicKeySha256 } = openSymmetricKeyIdentity(
+    { keyFile: keyFile() },
+    { registrationId: "gw-0001", log },
+  );
+  const { endpoint, idScope } = provisioning;
+  return anAssignment({
+    ...{ assignedHub: hub, endpoint, idScope, publicKeySha256, attestation: "symmetricKey" },
+    assignedAt: new Date(clock.now()).toISOString(),
+  });
+}
+
+async function sendOnErrand(config: Config, work: Work, signal: AbortSignal): Promise<Provisioned | null> {
+  errands.push({ work, at: clock.monotonic() });
+  if (answer === "hang")
+    return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+  if (answer !== "assign") throw new MooringError(answer, "as the test wants it");
+  const state = config.state.directory;
+  prepareState(state);
+  const assignment = await assignmentFor(config, `hub-${errands.length}.example`);
+  const generation = promote(state, stage(state, { assignment }));
+  return serve(config, generation, { clock, log, signal });
+}
+
+function start(): { daemon: Daemon; ended: Promise<void> } {
+  const daemon = new Daemon({
+    ...{ clock, log, signal: stop.signal, boot: clock.boot, random: () => 0.5 },
+    readConfig: () => loadConfig(join(directory, "config.toml")),
+    sendOnErrand,
+    onDoing: (doing) => void doings.push(doing),
+    isInUse: () => inUse,
+  });
+  const ended = daemon.serve().then(() => daemon.run());
+  ended.catch(() => {});
+  return { daemon, ended };
+}
+
+const activity = (): string | undefined => doings.at(-1)?.activity;
+const becomes = (wanted: string): Promise<void> => vi.waitFor(() => expect(activity()).toBe(wanted));
+const attempts = (count: number): Promise<void> => vi.waitFor(() => expect(errands).toHaveLength(count));
+/** Lets the wait that the daemon is in pass. */
+async function sleepOut(): Promise<number> {
+  await becomes("waiting");
+  const { nextAt = Number.NaN } = doings.at(-1) as Doing;
+  const ms = nextAt - clock.monotonic();
+  clock.pass(ms);
+  return ms;
+}
+
+/** A daemon that has an assignment, and rests. */
+async function settled(): Promise<ReturnType<typeof start>> {
+  const started = start();
+  await attempts(1);
+  await becomes("resting");
+  return started;
+}
+
+describe("a first boot", () => {
+  it("provisions, publishes, and rests without end", async () => {
+    await settled();
+    expect(errands[0]?.work).toMatchObject({ do: "provision", reason: { trigger: "first-boot" } });
+    expect(readFileSync(output(), "utf8")).toContain("hub-1.example");
+    clock.pass(365 * 24 * 60 * minute);
+    await becomes("resting");
+    expect(errands).toHaveLength(1);
+  });
+
+  it("keeps asking, slowly, while it is not enrolled, and is done once it is", async () => {
+    answer = "ERR_NOT_ENROLLED";
+    start();
+    const waits: number[] = [];
+    for (let count = 1; count <= 9; count++) {
+      await attempts(count);
+      waits.push(await sleepOut());
+    }
+    expect(Math.min(...waits)).toBeGreaterThanOrEqual(minute);
+    expect(Math.max(...waits)).toBeLessThanOrEqual(60 * minute);
+    expect(waits.at(-1)).toBeGreaterThan(30 * minute);
+    answer = "assign";
+    await becomes("resting");
+  });
+
+  it("stops at what cannot succeed, and tries again when the identity is another", async () => {
+    answer = "ERR_KEY_MISMATCH";
+    const { daemon } = start();
+    await becomes("stopped");
+    expect(doings.at(-1)?.outlook?.decision).toMatchObject({ act: "stop", code: "ERR_KEY_MISMATCH" });
+    clock.pass(24 * 60 * minute);
+    expect(errands).toHaveLength(1);
+
+    answer = "assign";
+    daemon.notice("identity-changed");
+    await becomes("resting");
+    expect(errands).toHaveLength(2);
+  });
+
+  it("takes its own place in the window of the fleet", async () => {
+    configure({ more: '[reprovision]\nfirst_boot_splay = "1h"' });
+    start();
+    const share = await sleepOut();
+    await becomes("resting");
+    expect(share).toBeGreaterThan(0);
+    expect(share).toBeLessThan(60 * minute);
+  });
+
+  it("asks no more often when the disk keeps no record of it", async () => {
+    // A directory where the record should be.
+    mkdirSync(join(directory, "state/attempts.json/x"), { recursive: true });
+    answer = "ERR_NOT_ENROLLED";
+    start();
+    await attempts(1);
+    expect(await sleepOut()).toBeGreaterThanOrEqual(minute);
+    await attempts(2);
+    await becomes("waiting");
+  });
+});
+
+describe("an assignment that fits", () => {
+  it("is served before anything else, and nobody is asked", async () => {
+    await settled();
+    stop.abort(new MooringError("ERR_CANCELLED", "off"));
+    stop = new AbortController();
+    rmSync(output());
+    start();
+    await becomes("resting");
+    expect(existsSync(output())).toBe(true);
+    expect(errands).toHaveLength(1);
+  });
+
+  it("is asked for again when the timer is due, counted from its confirmation", async () => {
+    configure({ more: '[reprovision]\nevery = "30d"\nsplay = "0s"' });
+    await settled();
+    clock.pass(30 * 24 * 60 * minute - 1);
+    await vi.waitFor(() => expect(clock.sleepers()[0]).toBeLessThanOrEqual(12 * 60 * minute));
+    expect(errands).toHaveLength(1);
+    for (let slept = 0; slept < 62 && errands.length === 1; slept++) {
+      clock.pass(12 * 60 * minute);
+      await vi.waitFor(() => expect(clock.sleepers()).not.toEqual([]));
+    }
+    await attempts(2);
+    expect(errands[1]?.work).toMatchObject({ reason: { trigger: "timer" } });
+  });
+});
+
+describe("a changed configuration", () => {
+  it("is acted on at this gateway's place in the window", async () => {
+    const { daemon } = await settled();
+    configure({ idScope: "0ne0000BBBB" });
+    daemon.notice("reload");
+    const share = await sleepOut();
+    await attempts(2);
+    expect(share).toBeLessThan(15 * minute);
+    expect(errands[1]?.work).toMatchObject({ reason: { trigger: "config-changed" } });
+    await becomes("resting");
+  });
+
+  it("waits for a person where the policy says so", async () => {
+    configure({ more: '[reprovision]\non_change = "ask"' });
+    const { daemon } = await settled();
+    configure({ idScope: "0ne0000BBBB", more: '[reprovision]\non_change = "ask"' });
+    daemon.notice("reload");
+    await vi.waitFor(() =>
+      expect(doings.at(-1)?.outlook?.decision).toMatchObject({ pending: { trigger: "config-changed" } }),
+    );
+    expect(errands).toHaveLength(1);
+    expect((await daemon.ask("operator")).assignment.idScope).toBe("0ne0000BBBB");
+  });
+
+  it("ends an attempt under the old one", async () => {
+    answer = "hang";
+    const { daemon } = start();
+    await attempts(1);
+    configure({ idScope: "0ne0000BBBB" });
+    answer = "assign";
+    daemon.notice("reload");
+    await becomes("resting");
+    expect(loadCurrent(join(directory, "state"), { log })?.assignment.idScope).toBe("0ne0000BBBB");
+  });
+
+  it("that cannot be read leaves the old one in force, and is told", async () => {
+    const { daemon } = await settled();
+    writeFileSync(join(directory, "config.toml"), "not toml at all");
+    daemon.notice("reload");
+    await vi.waitFor(() => expect(doings.at(-1)?.trouble?.code).toBe("ERR_CONFIG_INVALID"));
+    expect(activity()).toBe("resting");
+    expect(daemon.config.provisioning.idScope).toBe("0ne0000AAAA");
+    configure();
+    daemon.notice("reload");
+    await vi.waitFor(() => expect(doings.at(-1)?.trouble).toBeUndefined());
+  });
+});
+
+describe("a replaced key", () => {
+  it("is noticed, and registered", async () => {
+    await settled();
+    writeFileSync(keyFile(), `${Buffer.alloc(32, 2).toString("base64")}\n`);
+    await vi.waitFor(() => expect(clock.sleepers()[0]).toBe(2_000));
+    clock.pass(2_000);
+    await attempts(2);
+    expect(errands[1]?.work).toMatchObject({ reason: { trigger: "identity-changed" } });
+  });
+
+  it("that is not there for a moment costs nothing but a word", async () => {
+    const { daemon } = await settled();
+    const key = readFileSync(keyFile());
+    rmSync(keyFile());
+    daemon.notice("identity-changed");
+    await becomes("stopped");
+    expect(doings.at(-1)?.trouble?.code).toBe("ERR_IDENTITY_UNREADABLE");
+    expect(readFileSync(output(), "utf8")).toContain("hub-1.example");
+    writeFileSync(keyFile(), key);
+    clock.pass(10 * minute);
+    await becomes("resting");
+  });
+});
+
+describe("a gateway whose enrollment is gone", () => {
+  it("keeps its assignment, loudly, and looks now and then whether it is back", async () => {
+    const { daemon } = await settled();
+    answer = "ERR_NOT_ENROLLED";
+    await expect(daemon.ask("operator")).rejects.toMatchObject({ code: "ERR_NOT_ENROLLED" });
+    await sleepOut();
+    await attempts(3);
+    expect(errands[2]?.work).toMatchObject({ reason: { trigger: "disenrolled" } });
+    expect(log.named("warn")).toContain("provisioning.failed");
+    expect(existsSync(output())).toBe(true);
+    answer = "assign";
+    await sleepOut();
+    await becomes("resting");
+  });
+
+  it("publishes nothing any more where the policy says so, and again once it is back", async () => {
+    configure({ more: '[reprovision]\non_disenrolled = "withdraw"' });
+    const { daemon } = await settled();
+    answer = "ERR_DISABLED";
+    await expect(daemon.ask("operator")).rejects.toMatchObject({ code: "ERR_DISABLED" });
+    await becomes("waiting");
+    expect(existsSync(output())).toBe(false);
+    expect(loadCurrent(join(directory, "state"), { log })?.assignment.assignedHub).toBe("hub-1.example");
+    answer = "assign";
+    await sleepOut();
+    await becomes("resting");
+    expect(existsSync(output())).toBe(true);
+  });
+
+  it("stays silent over a restart, and speaks when the policy changes", async () => {
+    configure({ more: '[reprovision]\non_disenrolled = "withdraw"' });
+    const { daemon } = await settled();
+    answer = "ERR_DISABLED";
+    await expect(daemon.ask("operator")).rejects.toMatchObject({ code: "ERR_DISABLED" });
+    await becomes("waiting");
+    stop.abort(new MooringError("ERR_CANCELLED", "off"));
+    stop = new AbortController();
+    const { daemon: second } = start();
+    await becomes("waiting");
+    expect(existsSync(output())).toBe(false);
+    configure();
+    second.notice("reload");
+    await vi.waitFor(() => expect(existsSync(output())).toBe(true));
+  });
+});
+
+describe("people", () => {
+  it("who ask together share one attempt", async () => {
+    const { daemon } = await settled();
+    const [one, two] = await Promise.all([daemon.ask("operator"), daemon.ask("operator")]);
+    expect(one).toBe(two);
+    expect(errands).toHaveLength(2);
+  });
+
+  it("do not wait for the pause after a failure", async () => {
+    answer = "ERR_CONNECT";
+    const { daemon } = start();
+    await becomes("waiting");
+    answer = "assign";
+    await daemon.ask("operator");
+    expect(errands.at(-1)?.work).toMatchObject({ reason: { trigger: "operator" } });
+  });
+
+  it("who ask for a start are told what is kept", async () => {
+    const { daemon } = await settled();
+    expect(await daemon.ask("start")).toMatchObject({ assignment: { assignedHub: "hub-1.example" } });
+    expect(errands).toHaveLength(1);
+  });
+
+  it("get the failure that came of it, and the daemon goes on", async () => {
+    const { daemon } = await settled();
+    answer = "ERR_UNAUTHORIZED";
+    await expect(daemon.ask("operator")).rejects.toMatchObject({ code: "ERR_UNAUTHORIZED" });
+    await becomes("resting");
+    expect(readFileSync(output(), "utf8")).toContain("hub-1.example");
+  });
+});
+
+describe("the clock", () => {
+  it("that cannot be right is waited for, and nothing is tried before", async () => {
+    clock.setWall(0);
+    start();
+    await becomes("waiting");
+    expect(doings.at(-1)?.outlook?.decision).toMatchObject({
+      act: "wait",
+      because: expect.stringContaining("clock"),
+    });
+    clock.pass(30_000);
+    expect(errands).toHaveLength(0);
+    clock.setWall(Date.UTC(2027, 0, 1));
+    clock.pass(5_000);
+    await becomes("resting");
+  });
+
+  it("that is never set delays the attempt, and does not prevent it", async () => {
+    clock.setWall(0);
+    start();
+    await becomes("waiting");
+    await vi.waitFor(() => expect(clock.sleepers()).not.toEqual([]));
+    for (let waited = 0; waited < 400 && errands.length === 0; waited++) {
+      clock.pass(1_000);
+      await new Promise(setImmediate);
+    }
+    await attempts(1);
+    expect(clock.monotonic()).toBeGreaterThanOrEqual(5 * minute);
+  });
+});
+
+describe("the end", () => {
+  it("comes when there was nothing to do for as long as idle_exit", async () => {
+    configure({ more: '[daemon]\nidle_exit = "2min"' });
+    const { ended } = await settled();
+    inUse = true;
+    clock.pass(2 * minute);
+    await vi.waitFor(() => expect(clock.sleepers()).not.toEqual([]));
+    inUse = false;
+    clock.pass(2 * minute);
+    await ended;
+  });
+
+  it("does not come while something is due", async () => {
+    configure({ more: '[daemon]\nidle_exit = "2min"' });
+    answer = "ERR_NOT_ENROLLED";
+    start();
+    await sleepOut();
+    await attempts(2);
+    await sleepOut();
+    await attempts(3);
+  });
+
+  it("comes at once when it is told to stop, whatever is under way", async () => {
+    answer = "hang";
+    const { ended } = start();
+    await attempts(1);
+    const reason = new MooringError("ERR_CANCELLED", "SIGTERM");
+    stop.abort(reason);
+    await expect(ended).rejects.toBe(reason);
+  });
+});
