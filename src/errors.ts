@@ -230,6 +230,17 @@ export const errorTable = {
     "somebody changed it meanwhile: read it again with `mooring enrollment show`, then repeat",
   ),
   ERR_ENROLLMENT_REFUSED: row("never", 65, "mend what the message names, then repeat"),
+  ERR_LOCAL_ONLY: row(
+    "never",
+    69,
+    "name a `mooring service run` with --service-file; in Azure this is done with `az iot dps`",
+  ),
+  ERR_IMPORT_INVALID: row("never", 65, "mend the lines named, then repeat; nothing was sent"),
+  ERR_IMPORT_PARTIAL: row(
+    "never",
+    73,
+    "mend the rows named (`--report FILE` lists them), then import the file again; what is there already stays",
+  ),
 
   ERR_INTERNAL: row(
     "later",

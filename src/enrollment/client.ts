@@ -1,30 +1,56 @@
-// The service API from the operator's side, local service or Azure alike: who may register.
+// The service API from the operator's side, local service or Azure alike: who may register, and who did.
 
 import { Agent } from "node:https";
 import type { Clock } from "../system/clock.ts";
 import type { ServiceConnection } from "./connection-string.ts";
-import { exchange, type Line, type ServiceRequest } from "./exchange.ts";
-import type { AttestationMechanism, EnrollmentGroup, IndividualEnrollment } from "./record.ts";
+import { exchange, type Line, type ServiceAnswer, type ServiceRequest } from "./exchange.ts";
+import { group, individual, type Kind } from "./kind.ts";
+import { type Management, management } from "./management.ts";
+import { type Patience, patiently } from "./patience.ts";
+import type {
+  AnyEnrollment,
+  AttestationMechanism,
+  BulkResult,
+  EnrollmentGroup,
+  IndividualEnrollment,
+  RegistrationRecord,
+} from "./record.ts";
 
-interface Waiting {
+export interface Waiting {
   readonly signal: AbortSignal;
 }
 
+type Guarded = Waiting & { readonly ifMatch?: string | undefined };
+
 /** One kind of enrollment. Every call throws what `exchange` throws. */
-export interface Enrollments<Row> {
+export interface Enrollments<Row extends AnyEnrollment> {
   /** Creates or replaces; with `ifMatch`, replaces only that version. */
-  put(id: string, row: Row, options: Waiting & { ifMatch?: string | undefined }): Promise<Row>;
+  put(id: string, row: Row, options: Guarded): Promise<Row>;
   get(id: string, options: Waiting): Promise<Row>;
-  /** With its keys, which `get` leaves out. */
+  /** With its keys and certificates, which `get` leaves out. */
   attestation(id: string, options: Waiting): Promise<AttestationMechanism>;
-  delete(id: string, options: Waiting & { ifMatch?: string | undefined }): Promise<void>;
+  delete(id: string, options: Guarded): Promise<void>;
   /** All of them, page by page. */
   list(options: Waiting): AsyncGenerator<Row>;
+  /** Up to ten rows, each of which succeeds or fails by itself. */
+  bulk(mode: "create" | "updateIfMatchETag", rows: readonly Row[], options: Waiting): Promise<BulkResult>;
+}
+
+export interface Registrations {
+  get(id: string, options: Waiting): Promise<RegistrationRecord>;
+  delete(id: string, options: Guarded): Promise<void>;
+  /** Those that came through one group, page by page. */
+  ofGroup(groupId: string, options: Waiting): AsyncGenerator<RegistrationRecord>;
 }
 
 export interface ServiceClient {
+  readonly host: string;
+  readonly keyName: string;
   readonly enrollments: Enrollments<IndividualEnrollment>;
   readonly enrollmentGroups: Enrollments<EnrollmentGroup>;
+  readonly registrations: Registrations;
+  /** What only the local service has. */
+  readonly management: Management;
   close(): void;
 }
 
@@ -33,47 +59,83 @@ export interface ServiceClientOptions {
   /** PEM of the CA to trust in place of the system's, as for the local service. */
   readonly ca?: string | undefined;
   readonly clock: Clock;
+  /** For long work: repeats what a busy service refuses. Without it, every call is made once. */
+  readonly patience?: Patience | undefined;
 }
 
-export function openServiceClient({ connection, ca, clock }: ServiceClientOptions): ServiceClient {
-  const agent = new Agent({ keepAlive: true, maxSockets: 1, ...(ca !== undefined && { ca }) });
+export type Ask = (question: ServiceRequest) => Promise<ServiceAnswer>;
+
+/** As many requests at a time. */
+const mostSockets = 4;
+/** The most that a page may have. */
+const pageItems = "1000";
+
+export function openServiceClient({ connection, ca, clock, patience }: ServiceClientOptions): ServiceClient {
+  const agent = new Agent({ keepAlive: true, maxSockets: mostSockets, ...(ca !== undefined && { ca }) });
   const line: Line = { connection, agent, clock };
+  const ask: Ask = (question) =>
+    patience ? patiently(() => exchange(line, question), patience) : exchange(line, question);
   return {
-    enrollments: enrollments<IndividualEnrollment>(line, "enrollments"),
-    enrollmentGroups: enrollments<EnrollmentGroup>(line, "enrollmentGroups"),
+    host: `${connection.host}:${connection.port}`,
+    keyName: connection.keyName,
+    enrollments: enrollments(ask, individual),
+    enrollmentGroups: enrollments(ask, group),
+    registrations: registrations(ask),
+    management: management(ask, connection),
     close: () => agent.destroy(),
   };
 }
 
-function enrollments<Row>(line: Line, plural: "enrollments" | "enrollmentGroups"): Enrollments<Row> {
+function enrollments<Row extends AnyEnrollment>(ask: Ask, { plural }: Kind<Row>): Enrollments<Row> {
   const pathOf = (id: string): string => `/${plural}/${encodeURIComponent(id)}`;
-  const ask = async <Answer>(question: ServiceRequest): Promise<Answer> =>
-    (await exchange(line, question)).body as Answer;
-  const ifMatchHeader = (etag: string | undefined): { headers?: Record<string, string> } =>
-    etag === undefined ? {} : { headers: { "if-match": etag } };
+  const body = async <Answer>(question: ServiceRequest): Promise<Answer> =>
+    (await ask(question)).body as Answer;
 
   return {
     put: (id, row, { signal, ifMatch }) =>
-      ask({ method: "PUT", path: pathOf(id), body: row, ...ifMatchHeader(ifMatch), signal }),
-    get: (id, { signal }) => ask({ method: "GET", path: pathOf(id), signal }),
+      body({ method: "PUT", path: pathOf(id), body: row, ...ifMatchHeader(ifMatch), signal }),
+    get: (id, { signal }) => body({ method: "GET", path: pathOf(id), signal }),
     attestation: (id, { signal }) =>
-      ask({ method: "POST", path: `${pathOf(id)}/attestationmechanism`, signal }),
+      body({ method: "POST", path: `${pathOf(id)}/attestationmechanism`, signal }),
     delete: (id, { signal, ifMatch }) =>
-      ask({ method: "DELETE", path: pathOf(id), ...ifMatchHeader(ifMatch), signal }),
-    async *list({ signal }) {
-      let continuation: string | undefined;
-      do {
-        const { headers, body } = await exchange(line, {
-          method: "POST",
-          path: `/${plural}/query`,
-          headers: continuation === undefined ? {} : { "x-ms-continuation": continuation },
-          body: { query: `SELECT * FROM ${plural}` },
-          signal,
-        });
-        yield* body as Row[];
-        const next = headers["x-ms-continuation"];
-        continuation = typeof next === "string" ? next : undefined;
-      } while (continuation !== undefined);
-    },
+      body({ method: "DELETE", path: pathOf(id), ...ifMatchHeader(ifMatch), signal }),
+    list: ({ signal }) => pages<Row>(ask, `/${plural}/query`, plural, signal),
+    bulk: (mode, rows, { signal }) =>
+      body({ method: "POST", path: `/${plural}`, body: { mode, [plural]: rows }, signal }),
   };
+}
+
+function registrations(ask: Ask): Registrations {
+  const pathOf = (id: string): string => `/registrations/${encodeURIComponent(id)}`;
+  return {
+    get: async (id, { signal }) =>
+      (await ask({ method: "GET", path: pathOf(id), signal })).body as RegistrationRecord,
+    delete: async (id, { signal, ifMatch }) => {
+      await ask({ method: "DELETE", path: pathOf(id), ...ifMatchHeader(ifMatch), signal });
+    },
+    ofGroup: (groupId, { signal }) =>
+      pages<RegistrationRecord>(ask, `${pathOf(groupId)}/query`, "registrations", signal),
+  };
+}
+
+const ifMatchHeader = (etag: string | undefined): { headers?: Record<string, string> } =>
+  etag === undefined ? {} : { headers: { "if-match": etag } };
+
+async function* pages<Row>(ask: Ask, path: string, from: string, signal: AbortSignal): AsyncGenerator<Row> {
+  let continuation: string | undefined;
+  do {
+    const { headers, body } = await ask({
+      method: "POST",
+      path,
+      headers: {
+        "x-ms-max-item-count": pageItems,
+        ...(continuation !== undefined && { "x-ms-continuation": continuation }),
+      },
+      body: { query: `SELECT * FROM ${from}` },
+      signal,
+    });
+    yield* body as Row[];
+    const next = headers["x-ms-continuation"];
+    continuation = typeof next === "string" ? next : undefined;
+  } while (continuation !== undefined);
 }

@@ -23,6 +23,8 @@ export interface ServiceRequest {
   readonly method: "GET" | "PUT" | "POST" | "DELETE";
   /** Encoded, without the query. */
   readonly path: string;
+  /** What stands behind the api-version. */
+  readonly query?: Readonly<Record<string, string>>;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: unknown;
   readonly signal: AbortSignal;
@@ -47,7 +49,7 @@ export async function exchange(line: Line, question: ServiceRequest): Promise<Se
   try {
     const { status, ...answer } = await send(line, question);
     if (status >= 200 && status < 300) return answer;
-    throw refusal(status, answer.body, question);
+    throw refusal(status, answer, question);
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof MooringError) throw error;
@@ -66,7 +68,7 @@ export async function exchange(line: Line, question: ServiceRequest): Promise<Se
 
 function send(
   { connection, agent, clock }: Line,
-  { method, path, headers, body, signal }: ServiceRequest,
+  { method, path, query, headers, body, signal }: ServiceRequest,
 ): Promise<ServiceAnswer & { status: number }> {
   const { host, port } = connection;
   const text = body === undefined ? "" : JSON.stringify(body);
@@ -76,7 +78,7 @@ function send(
       host,
       port,
       method,
-      path: `${path}?api-version=${apiVersion}`,
+      path: `${path}?${new URLSearchParams({ "api-version": apiVersion, ...query })}`,
       timeout: idleTimeoutMs,
       signal,
       headers: {
@@ -115,9 +117,13 @@ function serviceToken({ host, keyName, key }: ServiceConnection, now: number): s
   return `SharedAccessSignature sr=${resource}&sig=${encodeURIComponent(signature)}&se=${expiry}&skn=${encodeURIComponent(keyName)}`;
 }
 
-function refusal(status: number, body: unknown, { method, path }: ServiceRequest): MooringError {
+function refusal(
+  status: number,
+  { headers, body }: ServiceAnswer,
+  { method, path }: ServiceRequest,
+): MooringError {
   const { errorCode, message, trackingId } = (body ?? {}) as Record<string, unknown>;
-  if (status < 400 || (status < 500 && typeof errorCode !== "number")) {
+  if (status < 400 || (status < 500 && status !== 429 && typeof errorCode !== "number")) {
     return new MooringError(
       "ERR_PROTOCOL",
       `${method} ${path} was answered with ${status}, and not as DPS does`,
@@ -126,14 +132,18 @@ function refusal(status: number, body: unknown, { method, path }: ServiceRequest
       },
     );
   }
+  const retryAfter = headers["retry-after"];
   const details = {
     status,
+    ...(/^\d{1,5}$/.test(String(retryAfter)) && { retryAfterMs: Number(retryAfter) * 1000 }),
     ...(typeof errorCode === "number" && { serviceErrorCode: errorCode }),
     ...(typeof trackingId === "string" && { trackingId }),
     ...(typeof message === "string" && { serviceMessage: message }),
     ...((status === 401 || status === 403) && {
       hint: "check the policy and the key in the connection string",
     }),
+    ...(status === 404 &&
+      path.startsWith("/registrations/") && { hint: "list them with `mooring registration list`" }),
   };
   const said = typeof message === "string" ? `: ${message}` : "";
   return new MooringError(codeFor(status), `the service refuses ${method} ${path}${said}`, details);

@@ -1,0 +1,122 @@
+// A file of enrollments, CSV or JSON, row by row: what to send, or what is wrong with the row and on which line.
+
+import { createHash, type Hash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { MooringError } from "../errors.ts";
+import { columnsOf } from "./columns.ts";
+import { csvRows } from "./csv-rows.ts";
+import { jsonRows } from "./json-rows.ts";
+import type { Kind } from "./kind.ts";
+import type { AnyEnrollment } from "./record.ts";
+import { checkRow, type RowProblem } from "./row-check.ts";
+
+/** A row as it stands in the file. Lines count from 1, where the row begins. */
+export interface SourceRow {
+  readonly line: number;
+  readonly record?: Record<string, unknown>;
+  readonly problems: readonly RowProblem[];
+}
+
+export interface FileRow {
+  readonly line: number;
+  readonly row: AnyEnrollment;
+}
+
+export interface Finding {
+  readonly line: number;
+  /** As far as it could be read. */
+  readonly id?: string;
+  readonly problem: string;
+}
+
+export type Format = "csv" | "json";
+
+export const formatOf = (file: string): Format => (/\.(json|jsonl|ndjson)$/i.test(file) ? "json" : "csv");
+
+export interface CheckedFile {
+  readonly rows: number;
+  /** Of the file's bytes, hex. */
+  readonly sha256: string;
+  readonly findings: readonly Finding[];
+}
+
+/** Reads the whole file once and finds all that is wrong with it, ids that are there twice included. */
+export async function checkFile(file: string, kind: Kind): Promise<CheckedFile> {
+  const hash = createHash("sha256");
+  const findings: Finding[] = [];
+  const lineOf = new Map<string, number>();
+  let rows = 0;
+  try {
+    for await (const source of sourceRows(file, kind, hash)) {
+      rows++;
+      const { line } = source;
+      const found = findingsOf(source, kind);
+      const key = idOf(source, kind)?.toLowerCase();
+      const before = key === undefined ? undefined : lineOf.get(key);
+      if (before !== undefined) found.push(`${kind.noun} ${idOf(source, kind)} is on line ${before} already`);
+      else if (key !== undefined) lineOf.set(key, line);
+      const id = idOf(source, kind);
+      for (const problem of found) findings.push({ line, ...(id !== undefined && { id }), problem });
+    }
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    const [, line = "1", problem = error.message] = /^line (\d+): (.+)$/s.exec(error.message) ?? [];
+    findings.push({ line: Number(line), problem });
+  }
+  return { rows, sha256: hash.digest("hex"), findings };
+}
+
+/** The rows of a file that `checkFile` found nothing wrong with. Throws ERR_IMPORT_INVALID when it changed since. */
+export async function* readRows(file: string, kind: Kind): AsyncGenerator<FileRow> {
+  for await (const { line, record } of sourceRows(file, kind)) {
+    const { row } = checkRow(record, kind);
+    if (!row)
+      throw new MooringError("ERR_IMPORT_INVALID", `${file} changed while it was imported`, { path: file });
+    yield { line, row };
+  }
+}
+
+function findingsOf(source: SourceRow, kind: Kind): string[] {
+  const checked = source.problems.length > 0 || !source.record ? source : checkRow(source.record, kind);
+  return (checked.problems ?? []).map(({ member, problem }) => {
+    const column = columnsOf(kind).find((each) => each.member === member);
+    const name = member === "" ? "" : `${column?.name ?? member}: `;
+    return `${name}${problem}`;
+  });
+}
+
+function idOf({ record }: SourceRow, { idMember }: Kind): string | undefined {
+  const id = record?.[idMember];
+  return typeof id === "string" ? id : undefined;
+}
+
+function sourceRows(file: string, kind: Kind, hash?: Hash): AsyncGenerator<SourceRow> {
+  const chunks = textOf(file, hash);
+  return formatOf(file) === "json" ? jsonRows(chunks) : csvRows(chunks, kind);
+}
+
+/** UTF-8, with or without a mark in front. Throws ERR_USAGE when it cannot be read, SyntaxError when it is not UTF-8. */
+async function* textOf(file: string, hash?: Hash): AsyncGenerator<string> {
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  let line = 1;
+  const decode = (bytes?: Buffer): string => {
+    try {
+      return decoder.decode(bytes, { stream: bytes !== undefined });
+    } catch {
+      throw new SyntaxError(`line ${line}: not UTF-8 from here on; save the file as CSV UTF-8`);
+    }
+  };
+  const stream = createReadStream(file, { highWaterMark: 256 * 1024 });
+  try {
+    for await (const bytes of stream as AsyncIterable<Buffer>) {
+      hash?.update(bytes);
+      const text = decode(bytes);
+      yield text;
+      line += text.split("\n").length - 1;
+    }
+  } catch (cause) {
+    if (cause instanceof SyntaxError) throw cause;
+    throw new MooringError("ERR_USAGE", `cannot read ${file}`, { cause, path: file });
+  }
+  yield decode();
+}
