@@ -23,12 +23,9 @@ export interface AtomicOptions {
  */
 export function writeAtomic(path: string, content: Uint8Array | string, options: AtomicOptions): void {
   const { failure = "ERR_STATE_DIRECTORY" } = options;
-  const directory = dirname(path);
-  const prefix = `.${basename(path)}.mooring-`;
-  const temporary = join(directory, `${prefix}${process.pid}-${randomBytes(6).toString("hex")}`);
   try {
     refuseSpecialFile(path, failure);
-    sweep(directory, prefix);
+    const temporary = temporaryBeside(path);
     try {
       writeNew(temporary, content, options);
       fs.renameSync(temporary, path);
@@ -36,9 +33,42 @@ export function writeAtomic(path: string, content: Uint8Array | string, options:
       fs.rmSync(temporary, { force: true });
       throw error;
     }
-    syncDirectory(directory);
+    syncDirectory(dirname(path));
   } catch (error) {
     throw fileFailure(failure, "write", path, error);
+  }
+}
+
+/** `writeAtomic` of a content that comes in pieces. Whatever `pieces` throws is thrown, and `path` stays as it was. */
+export async function writeAtomicPieces(
+  path: string,
+  pieces: AsyncIterable<string>,
+  { mode, failure = "ERR_STATE_DIRECTORY" }: { mode: number; failure?: Failure },
+): Promise<void> {
+  const attempt = <Result>(act: () => Result): Result => {
+    try {
+      return act();
+    } catch (error) {
+      throw fileFailure(failure, "write", path, error);
+    }
+  };
+  const temporary = attempt(() => {
+    refuseSpecialFile(path, failure);
+    return temporaryBeside(path);
+  });
+  const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = fs.constants;
+  const fd = attempt(() => fs.openSync(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode));
+  try {
+    attempt(() => fs.fchmodSync(fd, mode));
+    for await (const piece of pieces) attempt(() => fs.writeFileSync(fd, piece));
+    attempt(() => {
+      fs.fsyncSync(fd);
+      fs.renameSync(temporary, path);
+      syncDirectory(dirname(path));
+    });
+  } finally {
+    fs.closeSync(fd);
+    fs.rmSync(temporary, { force: true });
   }
 }
 
@@ -96,6 +126,14 @@ function refuseSpecialFile(path: string, failure: Failure): void {
   if (!stat || stat.isFile()) return;
   const what = stat.isSymbolicLink() ? "a symbolic link" : "no regular file";
   throw new MooringError(failure, `cannot write ${path}: it is ${what}`, { path });
+}
+
+/** A name that nobody else takes. What killed processes left of this file goes. */
+function temporaryBeside(path: string): string {
+  const directory = dirname(path);
+  const prefix = `.${basename(path)}.mooring-`;
+  sweep(directory, prefix);
+  return join(directory, `${prefix}${process.pid}-${randomBytes(6).toString("hex")}`);
 }
 
 function sweep(directory: string, prefix: string): void {
