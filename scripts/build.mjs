@@ -51,6 +51,7 @@ const files = {
   program: "src/cli/program.ts",
   errors: "src/errors.ts",
   journal: "src/cli/journal.ts",
+  operator: "src/cli/operator.ts",
   mqtt: "src/registration/mqtt.ts",
   pkcs12: "src/identity/pkcs12.ts",
   service: "src/service/service.ts",

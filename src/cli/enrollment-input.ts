@@ -1,6 +1,7 @@
-// From the options of `enrollment create` and `update` to what the service API takes.
+// From the options of `enrollment create` to how a device or a group proves itself.
 
-import type { AttestationMechanism, CertificatePair } from "../enrollment/record.ts";
+import type { AttestationMechanism, CertificatePair, EnrolledCertificate } from "../enrollment/record.ts";
+import { readCertificate } from "../enrollment/row-check.ts";
 import { MooringError } from "../errors.ts";
 import { readInput } from "./service-client.ts";
 
@@ -10,12 +11,6 @@ export interface AttestationOptions {
   readonly secondaryCertificate?: string;
   readonly symmetricKey?: boolean;
   readonly symmetricKeyFile?: string;
-}
-
-export interface SettingOptions {
-  readonly hub?: string;
-  readonly initialTwin?: string;
-  readonly status?: "enabled" | "disabled";
 }
 
 /** Exactly one way to attest. A certificate is the device's own, or for a group its CA's. */
@@ -28,7 +23,10 @@ export function attestationFrom(
     (each) => each !== undefined,
   );
   if (chosen.length !== 1) {
-    const ways = certificates === "clientCertificates" ? "--endorsement-key, --certificate" : "--certificate";
+    const ways =
+      certificates === "clientCertificates"
+        ? "--this-device, --endorsement-key, --certificate"
+        : "--certificate";
     throw new MooringError(
       "ERR_USAGE",
       `give exactly one of ${ways}, --symmetric-key and --symmetric-key-file`,
@@ -37,8 +35,8 @@ export function attestationFrom(
   if (endorsementKey !== undefined) return { type: "tpm", tpm: { endorsementKey } };
   if (certificate !== undefined) {
     const pair: CertificatePair = {
-      primary: { certificate: pem(certificate) },
-      ...(secondaryCertificate !== undefined && { secondary: { certificate: pem(secondaryCertificate) } }),
+      primary: enrolledCertificate(certificate),
+      ...(secondaryCertificate !== undefined && { secondary: enrolledCertificate(secondaryCertificate) }),
     };
     return { type: "x509", x509: { [certificates]: pair } };
   }
@@ -50,26 +48,12 @@ export function attestationFrom(
   };
 }
 
-/** The members that `create` and `update` share; only those that were given. */
-export function settingsFrom({ hub, initialTwin, status }: SettingOptions): Record<string, unknown> {
-  return {
-    ...(hub !== undefined && { iotHubHostName: hub }),
-    ...(status !== undefined && { provisioningStatus: status }),
-    ...(initialTwin !== undefined && { initialTwin: readJson(initialTwin) }),
-  };
-}
-
-function readJson(file: string): unknown {
-  try {
-    return JSON.parse(readInput(file).toString());
-  } catch (cause) {
-    if (cause instanceof MooringError) throw cause;
-    throw new MooringError("ERR_USAGE", `${file} is not JSON`, { cause, path: file });
-  }
-}
-
-/** PEM as it is, DER as base64: the service takes both. */
-function pem(file: string): string {
+/** A certificate file, PEM or DER; of a PEM chain the first. Throws ERR_USAGE. */
+export function enrolledCertificate(file: string): EnrolledCertificate {
   const bytes = readInput(file);
-  return bytes.includes("-----BEGIN ") ? bytes.toString() : bytes.toString("base64");
+  const text = bytes.includes("-----BEGIN ") ? bytes.toString() : bytes.toString("base64");
+  const certificate = readCertificate(text)?.toString();
+  if (certificate === undefined)
+    throw new MooringError("ERR_USAGE", `${file} holds no certificate`, { path: file });
+  return { certificate };
 }

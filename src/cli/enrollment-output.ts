@@ -1,26 +1,49 @@
 // Enrollments for people to read.
 
-import type { AttestationMechanism, EnrollmentGroup, IndividualEnrollment } from "../enrollment/record.ts";
-import { printFacts, printLine } from "./output.ts";
-
-type Row = IndividualEnrollment | EnrollmentGroup;
+import { allocationNames, reprovisionName } from "../enrollment/columns.ts";
+import type { AnyEnrollment, AttestationMechanism, EnrolledCertificate } from "../enrollment/record.ts";
+import type { CommandKind } from "./enrollment-kind.ts";
+import { paint, printFacts, printJson, printLine } from "./output.ts";
 
 /** Only `show --keys` prints keys. */
-export function withoutKeys<R extends Row>(row: R): R {
+export function withoutKeys<Row extends AnyEnrollment>(row: Row): Row {
   if (row.attestation.type !== "symmetricKey") return row;
   return { ...row, attestation: { type: "symmetricKey" } };
 }
 
-export function printEnrollment(row: Row): void {
-  const { attestation } = row;
+/** The outcome of a command: `what` was done, and the enrollment as it is now; keys only on request. */
+export function reportEnrollment(
+  given: AnyEnrollment,
+  what: string | undefined,
+  { json, keys }: { json?: boolean; keys?: boolean },
+): void {
+  const row = keys ? given : withoutKeys(given);
+  if (json) {
+    printJson(row);
+    return;
+  }
+  if (what) printLine(paint("green", what));
+  printEnrollment(row);
+}
+
+function printEnrollment(row: AnyEnrollment): void {
+  const { attestation, reprovisionPolicy, customAllocationDefinition, initialTwin } = row;
   printFacts({
     id: "registrationId" in row ? row.registrationId : row.enrollmentGroupId,
     attestation: attestation.type,
     ...attestationFacts(attestation),
     "device id": "deviceId" in row ? row.deviceId : undefined,
-    hub: row.iotHubHostName,
     status: row.provisioningStatus,
-    registration: outcome(row) || undefined,
+    allocation: allocationOf(row),
+    hub: row.iotHubHostName,
+    hubs: row.iotHubs?.join(", "),
+    webhook: customAllocationDefinition && withoutQuery(customAllocationDefinition.webhookUrl),
+    "when it comes again": reprovisionPolicy && reprovisionName(reprovisionPolicy),
+    "IoT Edge": row.capabilities?.iotEdge ? "yes" : undefined,
+    "initial twin": initialTwin === undefined ? undefined : JSON.stringify(initialTwin),
+    changed: row.lastUpdatedDateTimeUtc,
+    etag: row.etag,
+    registration: registrationOf(row) || undefined,
   });
 }
 
@@ -32,36 +55,43 @@ function attestationFacts({
   const { primary, secondary } = x509?.clientCertificates ?? x509?.signingCertificates ?? {};
   return {
     "endorsement key": tpm?.endorsementKey,
-    certificate: primary?.info && `${primary.info.subjectName}, until ${primary.info.notAfterUtc}`,
-    "secondary certificate":
-      secondary?.info && `${secondary.info.subjectName}, until ${secondary.info.notAfterUtc}`,
+    ...certificateFacts("certificate", primary),
+    ...certificateFacts("secondary certificate", secondary),
+    "uploaded CA": x509?.caReferences?.primary,
+    "second uploaded CA": x509?.caReferences?.secondary,
     "primary key": symmetricKey?.primaryKey,
     "secondary key": symmetricKey?.secondaryKey,
   };
 }
 
-function outcome(row: Row): string {
-  if (!("registrationState" in row) || !row.registrationState) return "";
-  const { status, assignedHub, deviceId } = row.registrationState;
-  return assignedHub === undefined ? (status ?? "") : `${status} to ${assignedHub} as ${deviceId}`;
+const certificateFacts = (
+  name: string,
+  enrolled: EnrolledCertificate | undefined,
+): Record<string, string | undefined> => ({
+  [name]: enrolled?.info && `${enrolled.info.subjectName}, until ${enrolled.info.notAfterUtc}`,
+  [`${name} SHA-256`]: enrolled?.info?.sha256Thumbprint,
+});
+
+/** The part behind the question mark is often the function's key. */
+const withoutQuery = (url: string): string => url.replace(/\?.*/s, "?…");
+
+function allocationOf({ allocationPolicy }: AnyEnrollment): string | undefined {
+  const [name] = Object.entries(allocationNames).find(([, policy]) => policy === allocationPolicy) ?? [];
+  return name ?? allocationPolicy;
 }
 
-/** One line each, under a heading. */
-export function printRows(rows: readonly { id: string; row: Row }[]): void {
-  const lines = rows.map(({ id, row }) => [
-    id,
-    row.attestation.type,
-    row.provisioningStatus ?? "",
-    outcome(row),
-  ]);
-  const table = [["ID", "ATTESTATION", "STATUS", "REGISTRATION"], ...lines];
-  const widths = [0, 1, 2].map((column) => Math.max(...table.map((line) => line[column]?.length ?? 0)));
-  for (const line of table) {
-    printLine(
-      line
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join("  ")
-        .trimEnd(),
-    );
-  }
+function registrationOf(row: AnyEnrollment): string {
+  if (!("registrationState" in row) || !row.registrationState) return "";
+  const { status, assignedHub, deviceId, errorMessage } = row.registrationState;
+  if (assignedHub !== undefined) return `${status} to ${assignedHub} as ${deviceId}`;
+  return [status, errorMessage].filter(Boolean).join(": ");
+}
+
+export const enrollmentHeading = ["ID", "ATTESTATION", "STATUS", "HUB", "REGISTRATION"];
+
+/** One line of a list. */
+export function enrollmentCells(row: AnyEnrollment, kind: CommandKind): string[] {
+  const hubs = row.iotHubHostName ?? row.iotHubs?.join(" ");
+  const where = [allocationOf(row), hubs].filter(Boolean).join(": ");
+  return [kind.idOf(row), row.attestation.type, row.provisioningStatus ?? "", where, registrationOf(row)];
 }

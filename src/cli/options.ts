@@ -14,10 +14,16 @@ export interface CommonOptions {
 
 const defaultConfigFile = "/etc/mooring/config.toml";
 
+export const withConfigOption = (command: Command): Command =>
+  command.option(
+    "-c, --config <file>",
+    "configuration to use",
+    process.env["MOORING_CONFIG"] ?? defaultConfigFile,
+  );
+
 /** `--config`, `--json` and `--verbose`. */
 export const withCommonOptions = (command: Command): Command =>
-  command
-    .option("-c, --config <file>", "configuration to use", process.env["MOORING_CONFIG"] ?? defaultConfigFile)
+  withConfigOption(command)
     .option("--json", "print one JSON object for scripts")
     .option("--verbose", "say every step, and show where a failure came from");
 

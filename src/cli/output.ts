@@ -8,6 +8,11 @@ export const printJson = (value: unknown): void =>
 
 export const printLine = (line = ""): void => void process.stdout.write(`${line}\n`);
 
+/** Text from elsewhere, without what would move a terminal's cursor or change its colours. */
+export const visible = (text: string): string =>
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, "·");
+
 const styles = { bold: [1, 22], dim: [2, 22], red: [31, 39], green: [32, 39], yellow: [33, 39] } as const;
 
 /** Colours `text` when `stream` is a terminal and nobody objected (https://no-color.org). */
@@ -25,7 +30,8 @@ export function paint(
 export function printFacts(facts: Readonly<Record<string, string | number | undefined>>): void {
   const shown = Object.entries(facts).filter(([, value]) => value !== undefined);
   const width = Math.max(...shown.map(([name]) => name.length));
-  for (const [name, value] of shown) printLine(`${paint("dim", name.padEnd(width))}  ${value}`);
+  for (const [name, value] of shown)
+    printLine(`${paint("dim", name.padEnd(width))}  ${visible(String(value))}`);
 }
 
 /** Tells what failed, why, and what to do; answers with the exit code. A bug shows its stack only when asked. */

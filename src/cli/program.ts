@@ -5,7 +5,6 @@ import { MooringError } from "../errors.ts";
 import { version } from "../system/version.ts";
 import { addConfigCommands } from "./config.ts";
 import { addDemoCommand } from "./demo.ts";
-import { addEnrollmentCommands } from "./enrollment.ts";
 import { addIdentityCommands } from "./identity.ts";
 import { logWritten } from "./log.ts";
 import { reportError } from "./output.ts";
@@ -38,7 +37,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     .helpCommand("help [command]", "explain a command")
     .configureOutput({ outputError: () => {} })
     .exitOverride();
-  for (const add of commandsFor(argv[2])) add(program);
+  for (const add of commandsFor(argv[2])) await add(program);
   try {
     await program.parseAsync(argv as string[]);
     return typeof process.exitCode === "number" ? process.exitCode : 0;
@@ -55,7 +54,19 @@ export async function run(argv: readonly string[]): Promise<number> {
   }
 }
 
-const commands: Readonly<Record<string, (program: Command) => void>> = {
+type Add = (program: Command) => unknown;
+
+const addEnrollment: Add = async (program) => (await import("./operator.ts")).addEnrollmentCommands(program);
+
+const addRegistration: Add = async (program) =>
+  (await import("./operator.ts")).addRegistrationCommands(program);
+
+const addService: Add = async (program) => {
+  const service = addServiceCommands(program);
+  (await import("./operator.ts")).addServiceManagementCommands(service);
+};
+
+const commands: Readonly<Record<string, Add>> = {
   run: addRunCommand,
   errand: addErrandCommand,
   provision: addProvisionCommands,
@@ -64,16 +75,17 @@ const commands: Readonly<Record<string, (program: Command) => void>> = {
   status: addStatusCommand,
   identity: addIdentityCommands,
   config: addConfigCommands,
-  enrollment: addEnrollmentCommands,
-  "enrollment-group": addEnrollmentCommands,
-  service: addServiceCommands,
+  enrollment: addEnrollment,
+  "enrollment-group": addEnrollment,
+  registration: addRegistration,
+  service: addService,
   demo: addDemoCommand,
 };
 
 /** What a word does not name needs no building, which takes longer than to keep an assignment; help shows them all. */
-const commandsFor = (word: string | undefined): Iterable<(program: Command) => void> =>
+const commandsFor = (word: string | undefined): Iterable<Add> =>
   word !== undefined && Object.hasOwn(commands, word)
-    ? [commands[word] as (program: Command) => void]
+    ? [commands[word] as Add]
     : new Set(Object.values(commands));
 
 const usageError = ({ message }: CommanderError): MooringError =>

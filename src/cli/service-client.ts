@@ -20,10 +20,18 @@ export const withServiceOptions = (command: Command): Command =>
     .option("--ca-file <file>", "CA to trust in place of the system's (default: $MOORING_SERVICE_CA)")
     .option("--json", "print JSON for scripts");
 
+/** For work of many requests: a busy service is waited for, and `onWait` told. */
+export interface LongWork {
+  readonly onWait?: (waitMs: number, because: MooringError) => void;
+}
+
+type Tools = ReturnType<typeof commandTools>;
+
 /** Opens a client for `use`, and closes it whatever happens. SIGINT and SIGTERM stop what is under way. */
 export async function withServiceClient<Result>(
   options: ServiceOptions,
-  use: (client: ServiceClient, waiting: { signal: AbortSignal }) => Promise<Result>,
+  use: (client: ServiceClient, tools: Tools) => Promise<Result>,
+  longWork?: LongWork,
 ): Promise<Result> {
   const { openServiceClient } = await import("../enrollment/client.ts");
   const { parseConnectionString } = await import("../enrollment/connection-string.ts");
@@ -33,9 +41,10 @@ export async function withServiceClient<Result>(
     connection: parseConnectionString(connectionString(options)),
     ca: caFile === undefined ? undefined : readInput(caFile).toString(),
     clock: tools.clock,
+    patience: longWork && { ...tools, random: Math.random, onWait: longWork.onWait },
   });
   try {
-    return await use(client, { signal: tools.signal });
+    return await use(client, tools);
   } finally {
     client.close();
   }

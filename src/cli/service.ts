@@ -3,11 +3,12 @@
 
 import { X509Certificate } from "node:crypto";
 import { resolve } from "node:path";
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import { causeText, MooringError } from "../errors.ts";
 import type { RunningService } from "../service/service.ts";
 import { systemClock } from "../system/clock.ts";
 import type { Fields, Log } from "../system/log.ts";
+import { integer } from "./integer.ts";
 import { printLine } from "./output.ts";
 import { readInput } from "./service-client.ts";
 
@@ -23,7 +24,8 @@ interface RunOptions {
   json?: boolean;
 }
 
-export function addServiceCommands(program: Command): void {
+/** Answers with the group, for what else there is to do with a service. */
+export function addServiceCommands(program: Command): Command {
   const service = program
     .command("service")
     .description("the local provisioning service (DPS on your own machine)");
@@ -44,6 +46,7 @@ export function addServiceCommands(program: Command): void {
     .option("--json", "print events as JSON, one a line")
     .addHelpText("after", help)
     .action(run);
+  return service;
 }
 
 const help = `
@@ -144,12 +147,4 @@ function nextSignal(...signals: NodeJS.Signals[]): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     for (const signal of signals) process.once(signal, resolve);
   });
-}
-
-function integer(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
-  };
 }

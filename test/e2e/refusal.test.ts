@@ -54,7 +54,7 @@ describe.each(["https", "mqtt", "mqtt-ws"])("over %s", (transport) => {
 
   it("an unknown device is told to be enrolled", async () => {
     use();
-    await service.operator("enrollment", "delete", name, "--json");
+    await service.operator("enrollment", "delete", name, "--yes", "--json");
     const error = await isRefused("ERR_NOT_ENROLLED");
     expect(error).toMatchObject({ exitCode: 77, serviceErrorCode: 404201 });
     expect(error["trackingId"]).toMatch(/^[0-9a-f-]{36}$/);
@@ -96,7 +96,7 @@ describe.each(["https", "mqtt", "mqtt-ws"])("over %s", (transport) => {
     const { certificateFile, keyFile } = issue(gateway.directory, randomUUID(), { by: theirs });
     use(x509Identity(certificateFile, keyFile));
     expect(await isRefused("ERR_UNAUTHORIZED")).toMatchObject({ serviceErrorCode: 401002 });
-    await succeed(service.operator("enrollment-group", "delete", group, "--json"));
+    await succeed(service.operator("enrollment-group", "delete", group, "--yes", "--json"));
   });
 
   it("another id scope is refused", async () => {

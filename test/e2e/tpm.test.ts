@@ -207,7 +207,7 @@ describe("a refusal", () => {
   });
 
   it("of an unknown TPM says what to enroll it with", async () => {
-    await service.operator("enrollment", "delete", registrationId, "--json");
+    await service.operator("enrollment", "delete", registrationId, "--yes", "--json");
     expect(await refuse(gateway.run("provision"), "ERR_NOT_ENROLLED")).toMatchObject({
       serviceErrorCode: 404201,
       hint: expect.stringContaining("mooring identity show"),

@@ -101,7 +101,7 @@ describe("auto", () => {
   });
 
   it("does not try another transport after a refusal", async () => {
-    await service.operator("enrollment", "delete", "gw", "--json");
+    await service.operator("enrollment", "delete", "gw", "--yes", "--json");
     gateway.configure(service, { identity });
     const own = service.events.length;
     await refuse(gateway.run("provision"), "ERR_NOT_ENROLLED");

@@ -1,0 +1,174 @@
+// `enrollment import`: a whole file checked first, then sent ten by ten, with every row accounted for.
+
+import type { Command } from "commander";
+import { columnsOf } from "../enrollment/columns.ts";
+import { type Imported, importRows } from "../enrollment/import.ts";
+import { openImportJournal } from "../enrollment/import-journal.ts";
+import { type CheckedFile, checkFile, readRows } from "../enrollment/rows-file.ts";
+import { asMooringError, MooringError } from "../errors.ts";
+import { systemClock } from "../system/clock.ts";
+import type { CommandKind } from "./enrollment-kind.ts";
+import { writeReport } from "./import-report.ts";
+import { paint, printJson, printLine, reportError, visible } from "./output.ts";
+import { openProgressBar } from "./progress-bar.ts";
+import { type ServiceOptions, withServiceClient, withServiceOptions } from "./service-client.ts";
+
+interface ImportOptions extends ServiceOptions {
+  readonly dryRun?: boolean;
+  readonly update?: boolean;
+  readonly report?: string;
+  readonly journal?: string;
+  readonly restart?: boolean;
+}
+
+export function addImport(command: Command, kind: CommandKind): void {
+  withServiceOptions(
+    command.argument("<file>", "CSV, or JSON when its name ends in .json, .jsonl or .ndjson"),
+  )
+    .description(`create many ${kind.noun}s from a file`)
+    .option("--dry-run", "check the file, and send nothing")
+    .option("--update", "change those that are there and differ; never how they prove themselves")
+    .option("--report <file>", "write what was refused and why, as CSV or .json")
+    .option("--journal <file>", "where it remembers how far it came (default: FILE.journal)")
+    .option("--restart", "forget how far an earlier import of this file came")
+    .addHelpText("after", importHelp(kind))
+    .action((file: string, options: ImportOptions) => run(file, options, kind));
+}
+
+const importHelp = (kind: CommandKind): string => `
+The file is read whole before anything is sent; with a mistake in it, all are listed with their lines and nothing
+is sent. A busy service is waited for. An import that was stopped or killed goes on where it was when the same
+command is run again; rows that are in the service already, just as the file has them, are left alone.
+Exits 0 when every row is there, 65 for a file with mistakes, 73 when the service refused some rows.
+
+CSV has a header, in UTF-8, with commas, semicolons or tabs. Its columns, of which only the first is needed:
+${columnsOf(kind)
+  .map(({ name, holds }) => `  ${name.padEnd(24)}${holds}`)
+  .join("\n")}
+JSON is a list of records as the service API has them, or one record after the other.
+
+Example:
+  $ mooring ${kind.command} import batch-17.csv --dry-run
+  $ mooring ${kind.command} import batch-17.csv --report refused.csv --service-file dps/connection-string`;
+
+async function run(file: string, options: ImportOptions, kind: CommandKind): Promise<void> {
+  const checked = await checkFile(file, kind);
+  if (checked.findings.length > 0) throw refuseFile(file, checked, options);
+  if (options.dryRun) {
+    if (options.json) printJson({ file, rows: checked.rows, dryRun: true });
+    else printLine(paint("green", `${file} is right: ${counted(checked.rows)}. Nothing was sent.`));
+    return;
+  }
+  const done = await send(file, checked, options, kind);
+  if (options.report !== undefined) writeReport(options.report, { file, ...done });
+  if (options.json) printJson({ file, ...done });
+  else printSummary(file, done);
+  if (done.refused.length > 0)
+    process.exitCode = reportError(partial(file, done), { json: false, verbose: false });
+}
+
+async function send(
+  file: string,
+  { rows, sha256 }: CheckedFile,
+  options: ImportOptions,
+  kind: CommandKind,
+): Promise<Imported> {
+  const bar = openProgressBar(rows, { clock: systemClock });
+  let came = 0;
+  let note = "";
+  try {
+    return await withServiceClient(
+      options,
+      async (client, { signal }) => {
+        const { update = false, restart = false } = options;
+        const subject = { service: client.host, plural: kind.plural, sha256, update };
+        const journal = openImportJournal(options.journal ?? `${file}.journal`, subject, { restart });
+        came = journal.before?.tally.rows ?? 0;
+        if (came > 0)
+          process.stderr.write(`going on behind row ${came} of ${rows}, where the last import ended\n`);
+        try {
+          const done = await importRows({
+            ...{ enrollments: kind.of(client), kind, rows: readRows(file, kind), journal, update, signal },
+            onProgress: (tally, refused) => {
+              came = tally.rows;
+              note = refused > 0 ? `${refused} refused` : "";
+              bar.show(came, note);
+            },
+          });
+          journal.remove();
+          return done;
+        } finally {
+          journal.close();
+        }
+      },
+      {
+        onWait: (waitMs, { code }) =>
+          bar.show(came, `${note} ${code}, waiting ${(waitMs / 1000).toFixed(0)} s`),
+      },
+    );
+  } catch (error) {
+    throw came > 0 ? interrupted(error, came, rows) : error;
+  } finally {
+    bar.end();
+  }
+}
+
+/** What stopped it, and that nothing of it is lost. */
+function interrupted(thrown: unknown, came: number, rows: number): MooringError {
+  const error = asMooringError(thrown);
+  return new MooringError(error.code, `the import stopped behind row ${came} of ${rows}`, {
+    ...error.details,
+    cause: error,
+    hint: "run the same command again: it goes on from there",
+  });
+}
+
+/** As many are listed; the report has them all. */
+const mostListed = 100;
+
+function refuseFile(file: string, { rows, findings }: CheckedFile, { report }: ImportOptions): MooringError {
+  if (report !== undefined) {
+    const refused = findings.map(({ line, id = "", problem }) => ({ line, id, reason: problem }));
+    writeReport(report, { file, rows, created: 0, updated: 0, alreadyThere: 0, refused });
+  }
+  const problems = findings
+    .slice(0, mostListed)
+    .map(({ line, id, problem }) => visible(`line ${line}${id === undefined ? "" : ` (${id})`}: ${problem}`));
+  const more = findings.length - problems.length;
+  return new MooringError(
+    "ERR_IMPORT_INVALID",
+    `${file} has ${findings.length === 1 ? "a mistake" : `${findings.length} mistakes`} in ${counted(rows)}`,
+    {
+      path: file,
+      problems: more > 0 ? [...problems, `and ${more} more; --report FILE lists them all`] : problems,
+    },
+  );
+}
+
+function partial(file: string, { rows, refused }: Imported): MooringError {
+  const problems = refused
+    .slice(0, mostListed)
+    .map(({ line, id, reason }) => visible(`line ${line} (${id}): ${reason}`));
+  const more = refused.length - problems.length;
+  return new MooringError(
+    "ERR_IMPORT_PARTIAL",
+    `${refused.length} of ${counted(rows)} of ${file} were refused`,
+    {
+      path: file,
+      problems: more > 0 ? [...problems, `and ${more} more`] : problems,
+    },
+  );
+}
+
+function printSummary(file: string, { rows, created, updated, alreadyThere, refused }: Imported): void {
+  const parts = [
+    `${created} created`,
+    ...(updated > 0 ? [`${updated} updated`] : []),
+    ...(alreadyThere > 0 ? [`${alreadyThere} there already`] : []),
+    ...(refused.length > 0 ? [`${refused.length} refused`] : []),
+  ];
+  const text = `${file}: ${counted(rows)}: ${parts.join(", ")}`;
+  printLine(refused.length > 0 ? text : paint("green", text));
+}
+
+const counted = (rows: number): string => `${rows} ${rows === 1 ? "row" : "rows"}`;
