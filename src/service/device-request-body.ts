@@ -2,7 +2,7 @@
 
 import * as v from "valibot";
 import type { DeviceRegistration } from "../registration/wire.ts";
-import { jsonObject, readInput } from "./json-input.ts";
+import { jsonObject, parseJson, readInput } from "./json-input.ts";
 import { Refusal } from "./refusal.ts";
 
 /** The limit of DPS for one message. */
@@ -20,7 +20,7 @@ export function readDeviceRegistration(body: Uint8Array): DeviceRegistration {
   if (body.byteLength > longestMessage) {
     throw new Refusal(400000, `The message is larger than ${longestMessage} bytes.`);
   }
-  const { registrationId, tpm, payload, csr } = readInput(schema, parseJson(body));
+  const { registrationId, tpm, payload, csr } = readInput(schema, parseJson(decode(body)) ?? {});
   if (csr) throw new Refusal(400000, "csr: this service issues no certificates");
   return {
     ...(registrationId && { registrationId }),
@@ -34,11 +34,10 @@ export function readDeviceRegistration(body: Uint8Array): DeviceRegistration {
   };
 }
 
-function parseJson(body: Uint8Array): unknown {
+function decode(body: Uint8Array): string {
   try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(body).trim();
-    return text === "" ? {} : JSON.parse(text);
+    return new TextDecoder("utf-8", { fatal: true }).decode(body);
   } catch {
-    throw new Refusal(400000, "The body is not valid JSON.");
+    throw new Refusal(400000, "The body is not UTF-8.");
   }
 }

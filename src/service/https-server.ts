@@ -2,8 +2,9 @@
 // of error whatever goes wrong before either of them is reached.
 
 import { randomUUID } from "node:crypto";
-import type { Server as HttpServer } from "node:http";
-import { createServer, type Server } from "node:https";
+import { type Server as HttpServer, STATUS_CODES } from "node:http";
+import { createServer, type Server, type ServerOptions } from "node:https";
+import type { Socket } from "node:net";
 import {
   type FastifyError,
   type FastifyPluginAsync,
@@ -26,14 +27,34 @@ export interface HttpsServerOptions {
   readonly operatorApis: readonly FastifyPluginAsync[];
   readonly clock: Clock;
   readonly log: Log;
+  readonly limits?: Partial<HttpsLimits>;
 }
 
-/** A connection outlives the pauses of a polling device, and a request is not sent by the drop. */
-const timeouts = { keepAliveTimeout: 65_000, requestTimeout: 30_000 };
+/** How long the service waits for a client. */
+export interface HttpsLimits {
+  /** For TLS, from the first byte to the last. */
+  readonly handshakeTimeoutMs: number;
+  /** For the headers of a request, and for the first request of a connection. */
+  readonly headersTimeoutMs: number;
+  /** For a whole request. */
+  readonly requestTimeoutMs: number;
+  /** How often it looks whether anybody exceeds them. */
+  readonly checkEveryMs: number;
+}
+
+const patience: HttpsLimits = {
+  handshakeTimeoutMs: 15_000,
+  headersTimeoutMs: 15_000,
+  requestTimeoutMs: 30_000,
+  checkEveryMs: 5_000,
+};
+
+/** A connection outlives the pauses of a polling device. */
+const keepAliveTimeoutMs = 65_000;
 
 /** A server that is ready and does not listen yet. */
 export async function createHttpsServer(options: HttpsServerOptions): Promise<Server> {
-  const { credential, deviceApi, operatorApis, clock, log } = options;
+  const { deviceApi, operatorApis, clock, log } = options;
 
   const refuse = (reply: FastifyReply, refusal: Refusal): FastifyReply => {
     const requestId = randomUUID();
@@ -51,9 +72,9 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Se
 
   const app = fastify({
     // fastify's types would have every plugin say which of Node's servers it is for; this one says it nowhere.
-    serverFactory: (handler) =>
-      createServer({ ...tlsOptions(credential), ...timeouts }, handler) as unknown as HttpServer,
+    serverFactory: (handler) => createServer(serverOptions(options), handler) as unknown as HttpServer,
     exposeHeadRoutes: false,
+    clientErrorHandler: (error, socket) => refuseClient(error, socket, clock),
     frameworkErrors: onError,
     routerOptions: { caseSensitive: false, ignoreTrailingSlash: true, maxParamLength: 512 },
   });
@@ -69,6 +90,35 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Se
   for (const api of operatorApis) await app.register(api);
   await app.ready();
   return app.server as unknown as Server;
+}
+
+function serverOptions({ credential, limits }: HttpsServerOptions): ServerOptions {
+  const { handshakeTimeoutMs, headersTimeoutMs, requestTimeoutMs, checkEveryMs } = { ...patience, ...limits };
+  return {
+    ...tlsOptions(credential),
+    handshakeTimeout: handshakeTimeoutMs,
+    headersTimeout: headersTimeoutMs,
+    requestTimeout: requestTimeoutMs,
+    connectionsCheckingInterval: checkEveryMs,
+    keepAliveTimeout: keepAliveTimeoutMs,
+  };
+}
+
+/** What did not become a request: too slow, too large, or no HTTP at all. Answered as far as there is a line. */
+function refuseClient(error: NodeJS.ErrnoException, socket: Socket, clock: Clock): void {
+  const refusal =
+    {
+      ERR_HTTP_REQUEST_TIMEOUT: new Refusal(408000, "The request took too long."),
+      HPE_HEADER_OVERFLOW: new Refusal(431000, "The headers are larger than 16384 bytes."),
+    }[error.code ?? ""] ?? new Refusal(400000, "This is not HTTP.");
+  const body = JSON.stringify(refusalBody(refusal, { requestId: randomUUID(), now: clock.now() }));
+  if (socket.writable && error.code !== "ECONNRESET") {
+    socket.write(
+      `HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status]}\r\nContent-Type: application/json; charset=utf-8\r\n` +
+        `Content-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+    );
+  }
+  socket.destroy();
 }
 
 function asRefusal(error: FastifyError | Refusal): Refusal {

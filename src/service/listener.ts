@@ -5,6 +5,7 @@ import { once } from "node:events";
 import type { Server as HttpsServer } from "node:https";
 import type { AddressInfo, Server, Socket } from "node:net";
 import { MooringError, systemCode } from "../errors.ts";
+import type { Log } from "../system/log.ts";
 
 export interface Listener {
   readonly port: number;
@@ -13,13 +14,28 @@ export interface Listener {
 
 const finishWithinMs = 1000;
 
-/** Listens on `host:port`; port 0 takes any free one. Throws ERR_SERVICE_START naming the port. */
-export async function listen(
-  server: Server | HttpsServer,
-  { host, port, purpose }: { host: string; port: number; purpose: string },
-): Promise<Listener> {
+export interface ListenOptions {
+  readonly host: string;
+  /** 0 takes any free one. */
+  readonly port: number;
+  readonly purpose: "HTTPS" | "MQTT";
+  /** Who comes when there are as many is hung up on. */
+  readonly mostConnections?: number;
+  readonly log: Log;
+}
+
+/** Throws ERR_SERVICE_START naming the port. */
+export async function listen(server: Server | HttpsServer, options: ListenOptions): Promise<Listener> {
+  const { host, port, purpose, mostConnections = 10_000, log } = options;
+  server.maxConnections = mostConnections;
+  let isFull = false;
+  server.on("drop", () => {
+    if (!isFull) log.warn("service.full", { purpose, mostConnections });
+    isFull = true; // once until somebody fits in again
+  });
   const sockets = new Set<Socket>();
   server.on("connection", (socket: Socket) => {
+    isFull = false;
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
   });

@@ -5,6 +5,7 @@ import { randomUUID } from "node:crypto";
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from "fastify";
 import type { Clock } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
+import { parseJson } from "./json-input.ts";
 import type { Guest } from "./portal/door.ts";
 import type { Policy } from "./records.ts";
 import { Refusal, refusalBody } from "./refusal.ts";
@@ -19,16 +20,20 @@ export interface OperatorApiOptions {
   readonly signedIn?: (request: FastifyRequest) => Guest | undefined;
 }
 
-export interface OperatorCall {
+/** Who is known to ask. */
+interface Caller {
+  /** Under which the call is made. */
+  readonly policy: Policy;
+  /** When it is the call of a browser that is signed in. */
+  readonly guest: Guest | undefined;
+}
+
+export interface OperatorCall extends Caller {
   /** The `:id` of the path, or empty. */
   readonly id: string;
   readonly body: unknown;
   readonly ifMatch: string | undefined;
   readonly now: number;
-  /** Under which the call is made. */
-  readonly policy: Policy;
-  /** When it is the call of a browser that is signed in. */
-  readonly guest: Guest | undefined;
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
 }
@@ -56,6 +61,7 @@ export function operatorApi(
   addRoutes: (route: OperatorRoute) => void,
 ): FastifyPluginAsync {
   const { store, clock, signedIn = () => undefined } = options;
+  const callers = new WeakMap<FastifyRequest, Caller>();
   return async (app) => {
     app.addHook("onRequest", async (_request, reply) => {
       // A browser keeps no copy of what may hold keys, and takes it for nothing but data.
@@ -73,15 +79,19 @@ export function operatorApi(
         method,
         url,
         bodyLimit,
-        handler: (request, reply) => {
-          const now = clock.now();
+        // Before the body is read: strangers are not listened to for four megabytes.
+        onRequest: async (request) => {
           const path = request.url.split("?", 1)[0] ?? "";
-          const { authorization, host, "if-match": ifMatch } = request.headers;
+          const { authorization, host } = request.headers;
           const guest = authorization === undefined ? signedIn(request) : undefined;
-          const call = { authorization, host, path, now, signedIn: guest?.policy };
-          const policy = authorize(call, store.policies.all(), permission);
+          const call = { authorization, host, path, now: clock.now(), signedIn: guest?.policy };
+          callers.set(request, { policy: authorize(call, store.policies.all(), permission), guest });
+        },
+        handler: (request, reply) => {
           const { id = "" } = request.params as { id?: string };
-          return answer({ id, body: request.body, ifMatch, now, policy, guest, request, reply });
+          const ifMatch = request.headers["if-match"];
+          const caller = callers.get(request) as Caller;
+          return answer({ id, body: request.body, ifMatch, now: clock.now(), ...caller, request, reply });
         },
       });
     });
@@ -93,9 +103,9 @@ function parseBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "string" }, (_request, text, done) => {
     try {
-      done(null, (text as string).trim() === "" ? undefined : JSON.parse(text as string));
-    } catch {
-      done(new Refusal(400000, "The body is not valid JSON."));
+      done(null, parseJson(text as string));
+    } catch (error) {
+      done(error as Refusal);
     }
   });
 }

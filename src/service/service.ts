@@ -120,10 +120,10 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
       portal.close();
       await Promise.all(listeners.map((listener) => listener.close()));
     });
-    const https = await listen(httpsServer, { host, port: options.httpsPort, purpose: "HTTPS" });
+    const https = await listen(httpsServer, { host, port: options.httpsPort, purpose: "HTTPS", log });
     listeners.push(https);
     const mqttServer = createMqttServer(credential, sessions);
-    const mqtt = await listen(mqttServer, { host, port: options.mqttPort, purpose: "MQTT" });
+    const mqtt = await listen(mqttServer, { host, port: options.mqttPort, purpose: "MQTT", log });
     listeners.push(mqtt);
 
     const renewal = setInterval(() => {

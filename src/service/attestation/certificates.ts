@@ -3,8 +3,12 @@
 import { createHash, X509Certificate } from "node:crypto";
 import type { CertificateInfo } from "../records.ts";
 
-/** From PEM, base64 of PEM, or base64 of DER: clients send all three. Undefined when it is none of them. */
+/** The certificates of devices and CAs have one to three kilobytes. */
+const longestText = 64 * 1024;
+
+/** From PEM, base64 of PEM, or base64 of DER: clients send all three. Undefined when it is none, or far too long. */
 export function readCertificate(text: string): X509Certificate | undefined {
+  if (text.length > longestText) return undefined;
   try {
     if (text.includes("-----BEGIN CERTIFICATE-----")) return new X509Certificate(text);
     return new X509Certificate(Buffer.from(text, "base64"));

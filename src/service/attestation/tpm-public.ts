@@ -14,6 +14,9 @@ export interface TpmPublic {
   readonly key: KeyObject;
 }
 
+/** Three times what the largest one needs: room for line breaks, and none for mischief. */
+const longestText = 2048;
+
 const algorithm = { rsa: 0x0001, aes: 0x0006, sha256: 0x000b, null: 0x0010, cfb: 0x0043 } as const;
 
 /** fixedTPM, fixedParent, sensitiveDataOrigin, restricted, decrypt: a storage key that never left its TPM. */
@@ -33,6 +36,7 @@ function readPublic(base64: string, field: string, attributes: number): TpmPubli
   const refuse = (what: string): never => {
     throw new Refusal(400000, `${field}: ${what}`);
   };
+  if (base64.length > longestText) refuse("too long for a TPM2B_PUBLIC");
   const bytes = /^[A-Za-z0-9+/\s]+=*\s*$/.test(base64) ? Buffer.from(base64, "base64") : refuse("not base64");
   // TPM2B carries its size, and some tools leave it out; a bare TPMT begins with the type, which is 1.
   const sized = bytes.length > 2 && bytes.readUInt16BE(0) === bytes.length - 2;
