@@ -1,8 +1,7 @@
 // The portal's page: where it begins.
 
 import { render } from "preact";
+import { App } from "./frame/app.tsx";
 import "./main.css";
 
-const Portal = () => <h1>Mooring provisioning service</h1>;
-
-render(<Portal />, document.body);
+render(<App />, document.body);

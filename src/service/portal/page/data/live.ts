@@ -1,0 +1,83 @@
+// What happens in the service while somebody looks: server-sent events, spread to the views that care.
+
+import { useEffect, useRef } from "preact/hooks";
+import { connectionLost } from "./connection.ts";
+import { createStore } from "./store.ts";
+
+export const liveKinds = ["registration", "enrollment", "hub", "scenario"] as const;
+export type LiveKind = (typeof liveKinds)[number];
+
+export interface LiveEvent {
+  readonly kind: LiveKind;
+  /** Of what changed: registration id, group or hub name; empty when the event names nothing. */
+  readonly id: string;
+}
+
+/** Shown by a dot beside the name: whether the page moves by itself. */
+export const liveState = createStore<"live" | "connecting" | "off">("off");
+
+const listeners = new Set<(event: LiveEvent) => void>();
+
+const retryMs = 5_000;
+
+/** Listens until the answer is called. A browser reconnects by itself unless it was refused. */
+export function listenToService(): () => void {
+  let source: EventSource | undefined;
+  let retry: ReturnType<typeof setTimeout> | undefined;
+  const open = (): void => {
+    liveState.set("connecting");
+    source = new EventSource("/mooring/events");
+    source.onopen = () => liveState.set("live");
+    source.onerror = () => {
+      liveState.set("connecting");
+      if (source?.readyState !== EventSource.CLOSED) return connectionLost();
+      retry = setTimeout(open, retryMs);
+    };
+    for (const kind of liveKinds) {
+      source.addEventListener(kind, (event) => tell(kind, (event as MessageEvent<string>).data));
+    }
+  };
+  open();
+  return () => {
+    clearTimeout(retry);
+    source?.close();
+    liveState.set("off");
+  };
+}
+
+function tell(kind: LiveKind, data: string): void {
+  const { registrationId, enrollmentGroupId, hostName } = JSON.parse(data) as Record<string, string>;
+  const id = registrationId ?? enrollmentGroupId ?? hostName ?? "";
+  for (const listener of [...listeners]) listener({ kind, id });
+}
+
+/** Calls `listener` for events of these kinds while the component is there. */
+export function useLive(kinds: readonly LiveKind[], listener: (event: LiveEvent) => void): void {
+  const latest = useRef(listener);
+  latest.current = listener;
+  const key = kinds.join();
+  useEffect(() => {
+    const wanted = key.split(",");
+    const hear = (event: LiveEvent) => wanted.includes(event.kind) && latest.current(event);
+    listeners.add(hear);
+    return () => listeners.delete(hear);
+  }, [key]);
+}
+
+const gatherMs = 400;
+
+/** Events come in bursts, and a burst is one reason to look again. `act` is told what changed. */
+export function useLiveBursts(kinds: readonly LiveKind[], act: (ids: ReadonlySet<string>) => void): void {
+  const latest = useRef(act);
+  latest.current = act;
+  const gathered = useRef<{ ids: Set<string>; timer?: ReturnType<typeof setTimeout> }>({ ids: new Set() });
+  useLive(kinds, ({ id }) => {
+    const burst = gathered.current;
+    burst.ids.add(id);
+    burst.timer ??= setTimeout(() => {
+      gathered.current = { ids: new Set() };
+      latest.current(burst.ids);
+    }, gatherMs);
+  });
+  useEffect(() => () => clearTimeout(gathered.current.timer), []);
+}

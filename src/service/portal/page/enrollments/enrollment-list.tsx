@@ -1,0 +1,180 @@
+// The groups, or the individual enrollments: found, paged, alive.
+
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import { attestationNames, type EnrollmentKind, idOf } from "../data/kinds.ts";
+import { useListing } from "../data/listing.ts";
+import type { EnrollmentRecord } from "../data/records.ts";
+import { hrefOf, type Route } from "../data/route.ts";
+import { scenarios } from "../data/scenarios.ts";
+import { useMay } from "../data/session.ts";
+import { useStore } from "../data/store.ts";
+import { Button } from "../parts/button.tsx";
+import { Empty } from "../parts/empty.tsx";
+import { FailureNotice } from "../parts/failure-notice.tsx";
+import { Icon } from "../parts/icon.tsx";
+import { Pager, SearchBox, Toolbar, Unseen } from "../parts/listing-bar.tsx";
+import { PageTitle } from "../parts/page-title.tsx";
+import { Badge, EnrollmentStatus, RegistrationStatus } from "../parts/status.tsx";
+import { type Column, Table } from "../parts/table.tsx";
+import { Ago } from "../parts/time.tsx";
+import { DeleteEnrollment } from "./delete-enrollment.tsx";
+
+export function EnrollmentList({
+  kind,
+  route,
+}: {
+  readonly kind: EnrollmentKind;
+  readonly route: Route;
+}): JSX.Element {
+  const mayWrite = useMay("EnrollmentWrite");
+  const marked = useStore(scenarios)?.[kind.plural] ?? {};
+  const [deleting, setDeleting] = useState<EnrollmentRecord>();
+  const listing = useListing<EnrollmentRecord>({
+    list: kind.plural,
+    route,
+    keyOf: (record) => idOf(kind, record),
+    stampOf: (record) => `${record.etag} ${record.registrationState?.etag}`,
+    live: "enrollment",
+  });
+  const { rows, failure, fresh, search } = listing;
+
+  const columns: Column<EnrollmentRecord>[] = [
+    {
+      title: kind.idLabel,
+      cell: (record) => (
+        <>
+          <a class="name" href={hrefOf([kind.route, idOf(kind, record)])}>
+            {idOf(kind, record)}
+          </a>
+          {isMarked(marked, idOf(kind, record)) && <Badge tone="alarm">scenario</Badge>}
+        </>
+      ),
+    },
+    { title: "Attestation", cell: ({ attestation }) => attestationNames[attestation.type] },
+    ...(kind.route === "enrollments" ? deviceColumns : []),
+    { title: "Allocation", cell: allocationWords },
+    {
+      title: "Status",
+      cell: ({ provisioningStatus }) => <EnrollmentStatus enabled={provisioningStatus !== "disabled"} />,
+    },
+    { title: "Changed", cell: ({ lastUpdatedDateTimeUtc }) => <Ago at={lastUpdatedDateTimeUtc} /> },
+    ...(mayWrite
+      ? [
+          {
+            title: "Actions",
+            kind: "actions" as const,
+            cell: (record: EnrollmentRecord) => (
+              <Button look="quiet" label={`Delete ${idOf(kind, record)}`} onClick={() => setDeleting(record)}>
+                Delete
+              </Button>
+            ),
+          },
+        ]
+      : []),
+  ];
+
+  return (
+    <>
+      <PageTitle title={kind.title}>
+        {mayWrite && (
+          <a class="button primary" href={hrefOf([kind.addRoute])}>
+            <Icon name="plus" /> Add {kind.one}
+          </a>
+        )}
+      </PageTitle>
+      <Toolbar>
+        <SearchBox
+          label={`Search by ${kind.idLabel.toLowerCase()}`}
+          value={search}
+          onSearch={(text) => listing.find({ search: text })}
+        />
+        <Unseen listing={listing} />
+      </Toolbar>
+      {failure && <FailureNotice failure={failure} title={`The ${kind.one}s could not be loaded`} />}
+      {rows && rows.length > 0 && (
+        <Table
+          caption={kind.title}
+          columns={columns}
+          rows={rows}
+          keyOf={(record) => idOf(kind, record)}
+          fresh={fresh}
+        />
+      )}
+      {rows?.length === 0 && <Nothing kind={kind} search={search} />}
+      <Pager listing={listing as never} />
+      {deleting && (
+        <DeleteEnrollment
+          kind={kind}
+          record={deleting}
+          onClose={() => setDeleting(undefined)}
+          onDeleted={() => {
+            setDeleting(undefined);
+            listing.reload();
+          }}
+        />
+      )}
+    </>
+  );
+}
+
+const deviceColumns: Column<EnrollmentRecord>[] = [
+  {
+    title: "Device id",
+    cell: ({ deviceId, registrationState }) =>
+      registrationState?.deviceId ?? deviceId ?? <span class="faint">as registration id</span>,
+  },
+  {
+    title: "Registration",
+    cell: ({ registrationState: state }) =>
+      state ? (
+        <>
+          <RegistrationStatus status={state.status} />
+          {state.assignedHub && <span class="beside">{state.assignedHub}</span>}
+        </>
+      ) : (
+        <span class="faint">none yet</span>
+      ),
+  },
+];
+
+const policyWords = {
+  hashed: "Evenly weighted",
+  geoLatency: "Lowest latency",
+  static: "Static",
+  custom: "Custom",
+};
+
+function allocationWords({ allocationPolicy, iotHubHostName, iotHubs = [] }: EnrollmentRecord): JSX.Element {
+  const hubs = iotHubHostName ? [iotHubHostName] : iotHubs;
+  const policy = allocationPolicy ?? (iotHubHostName ? "static" : "hashed");
+  const where = hubs.length === 0 ? "" : hubs.length === 1 ? hubs[0] : `${hubs.length} hubs`;
+  return (
+    <>
+      {policyWords[policy]}
+      {where && <span class="beside">{where}</span>}
+    </>
+  );
+}
+
+const isMarked = (marked: Readonly<Record<string, unknown>>, id: string): boolean =>
+  Object.keys(marked).some((each) => each.toLowerCase() === id.toLowerCase());
+
+function Nothing({ kind, search }: { readonly kind: EnrollmentKind; readonly search: string }): JSX.Element {
+  if (search) return <Empty title={`Nothing here matches “${search}”.`} />;
+  return kind.route === "groups" ? (
+    <Empty title="No enrollment groups yet">
+      <p>
+        A group lets in every device whose certificate a common CA has signed, or whose key is derived from
+        the key of the group.
+      </p>
+    </Empty>
+  ) : (
+    <Empty title="No individual enrollments yet">
+      <p>
+        An individual enrollment lets in one device: by its certificate, by the endorsement key of its TPM, or
+        by a symmetric key.
+      </p>
+    </Empty>
+  );
+}

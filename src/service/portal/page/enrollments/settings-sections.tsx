@@ -1,0 +1,160 @@
+// The settings that groups and individual enrollments share: status, hubs, re-provisioning, initial twin.
+
+import type { ComponentChildren, JSX } from "preact";
+import { useId } from "preact/hooks";
+import type { Draft, Mistakes, Reprovisioning } from "../data/draft.ts";
+import type { AllocationPolicy, Hub } from "../data/records.ts";
+import { readTwin } from "../data/twin.ts";
+import { FieldGroup } from "../parts/field.tsx";
+import { Choices, Option, TextField } from "../parts/inputs.tsx";
+import { JsonEditor } from "../parts/json-editor.tsx";
+import { HubChoice } from "./hub-choice.tsx";
+
+interface SectionProps {
+  readonly draft: Draft;
+  readonly mistakes: Mistakes;
+  readonly change: (change: Partial<Draft>) => void;
+}
+
+export function Section({
+  title,
+  children,
+}: {
+  readonly title: string;
+  readonly children: ComponentChildren;
+}): JSX.Element {
+  const id = useId();
+  return (
+    <section class="card" aria-labelledby={id}>
+      <h2 id={id}>{title}</h2>
+      {children}
+    </section>
+  );
+}
+
+export function StatusSection({ draft, change }: Pick<SectionProps, "draft" | "change">): JSX.Element {
+  return (
+    <>
+      <Option
+        type="checkbox"
+        name="provisioningStatus"
+        checked={draft.enabled}
+        onChecked={(enabled) => change({ enabled })}
+        hint="Devices of a disabled enrollment are refused, also where a group would let them in."
+      >
+        Enabled
+      </Option>
+      <Option
+        type="checkbox"
+        name="capabilities.iotEdge"
+        checked={draft.iotEdge}
+        onChecked={(iotEdge) => change({ iotEdge })}
+        hint="The device is created in its hub as an IoT Edge device."
+      >
+        IoT Edge device
+      </Option>
+    </>
+  );
+}
+
+const policies: readonly { value: AllocationPolicy; label: string; hint: string }[] = [
+  {
+    value: "hashed",
+    label: "Evenly weighted distribution",
+    hint: "Devices spread over the hubs by their weights.",
+  },
+  { value: "geoLatency", label: "Lowest latency", hint: "The hub that is nearest by its declared latency." },
+  { value: "static", label: "Static configuration", hint: "The one hub that is chosen here." },
+  { value: "custom", label: "Custom", hint: "A webhook of yours decides." },
+];
+
+export function HubSection({
+  draft,
+  mistakes,
+  change,
+  linked,
+}: SectionProps & { readonly linked: readonly Hub[] }): JSX.Element {
+  const choosePolicy = (allocation: AllocationPolicy): void =>
+    change({ allocation, ...(allocation === "static" && { hubs: draft.hubs.slice(0, 1) }) });
+  return (
+    <Section title="Hubs">
+      <FieldGroup
+        label="How devices are assigned to hubs"
+        name="allocationPolicy"
+        mistake={mistakes.get("allocationPolicy")}
+      >
+        <Choices name="allocationPolicy" value={draft.allocation} choices={policies} onValue={choosePolicy} />
+      </FieldGroup>
+      {draft.allocation === "custom" && (
+        <TextField
+          label="Webhook URL"
+          name="customAllocationDefinition.webhookUrl"
+          type="url"
+          code
+          placeholder="https://functions.example/api/allocate"
+          hint="Called over HTTPS with the enrollment, the device and the hubs; it answers with one of them."
+          value={draft.webhookUrl}
+          mistake={mistakes.get("customAllocationDefinition.webhookUrl")}
+          onValue={(webhookUrl) => change({ webhookUrl })}
+        />
+      )}
+      <HubChoice
+        linked={linked}
+        chosen={draft.hubs}
+        onlyOne={draft.allocation === "static"}
+        mistake={mistakes.get("iotHubs")}
+        onChosen={(hubs) => change({ hubs })}
+      />
+    </Section>
+  );
+}
+
+const reprovisionings: readonly { value: Reprovisioning; label: string; hint: string }[] = [
+  {
+    value: "migrate",
+    label: "Re-provision and migrate data",
+    hint: "A device that registers again and gets another hub takes its twin along.",
+  },
+  {
+    value: "reset",
+    label: "Re-provision and reset to initial config",
+    hint: "It begins anew with the initial twin of this enrollment.",
+  },
+  { value: "never", label: "Never re-provision", hint: "It stays at the hub that it was assigned first." },
+];
+
+export function ReprovisionSection({ draft, mistakes, change }: SectionProps): JSX.Element {
+  return (
+    <Section title="Re-provisioning">
+      <FieldGroup
+        label="When a device registers again"
+        name="reprovisionPolicy"
+        mistake={mistakes.get("reprovisionPolicy")}
+      >
+        <Choices
+          name="reprovisionPolicy"
+          value={draft.reprovisioning}
+          choices={reprovisionings}
+          onValue={(reprovisioning) => change({ reprovisioning })}
+        />
+      </FieldGroup>
+    </Section>
+  );
+}
+
+export function TwinSection({ draft, mistakes, change }: SectionProps): JSX.Element {
+  const { mistake } = readTwin(draft.twin);
+  const refused = mistakes.get("initialTwin");
+  return (
+    <Section title="Initial twin">
+      <JsonEditor
+        label="Tags and desired properties"
+        name="initialTwin"
+        hint="Written once, when a device is first assigned or reset."
+        value={draft.twin}
+        wrong={mistake ?? (refused ? { what: refused } : undefined)}
+        onValue={(twin) => change({ twin })}
+      />
+    </Section>
+  );
+}

@@ -1,0 +1,102 @@
+// Links a hub, or changes its weight and latency.
+
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import { asFailure, type Failure } from "../data/call.ts";
+import { saveHub } from "../data/management-calls.ts";
+import type { Hub } from "../data/records.ts";
+import { Button } from "../parts/button.tsx";
+import { Actions, Dialog } from "../parts/dialog.tsx";
+import { FailureNotice } from "../parts/failure-notice.tsx";
+import { TextField } from "../parts/inputs.tsx";
+import { notify } from "../parts/notices.tsx";
+
+interface HubDialogProps {
+  /** Absent: a new one. */
+  readonly hub?: Hub;
+  readonly present: readonly Hub[];
+  readonly onClose: () => void;
+  readonly onSaved: () => void;
+}
+
+export function HubDialog({ hub, present, onClose, onSaved }: HubDialogProps): JSX.Element {
+  const [hostName, setHostName] = useState(hub?.hostName ?? "");
+  const [weight, setWeight] = useState(String(hub?.allocationWeight ?? 1));
+  const [latency, setLatency] = useState(hub?.latencyMs === undefined ? "" : String(hub.latencyMs));
+  const [mistakes, setMistakes] = useState<ReadonlyMap<string, string>>(new Map());
+  const [failure, setFailure] = useState<Failure>();
+  const [busy, setBusy] = useState(false);
+
+  const save = async (): Promise<void> => {
+    const name = hostName.trim();
+    const found = new Map<string, string>();
+    if (!/^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$/.test(name))
+      found.set("hostName", "Give the host name of the hub, as contoso.azure-devices.net.");
+    else if (!hub && present.some((each) => each.hostName.toLowerCase() === name.toLowerCase()))
+      found.set("hostName", "This hub is linked already.");
+    if (!/^\d+$/.test(weight) || Number(weight) < 1 || Number(weight) > 1000)
+      found.set("allocationWeight", "A whole number from 1 to 1000.");
+    if (latency.trim() !== "" && !(Number(latency) >= 0))
+      found.set("latencyMs", "A number of milliseconds, or nothing.");
+    setMistakes(found);
+    setFailure(undefined);
+    if (found.size > 0) return;
+    setBusy(true);
+    try {
+      await saveHub(name, {
+        allocationWeight: Number(weight),
+        ...(latency.trim() !== "" && { latencyMs: Number(latency) }),
+      });
+      notify(hub ? `Saved ${name}.` : `Linked ${name}.`);
+      onSaved();
+    } catch (error) {
+      const refusal = asFailure(error);
+      if (refusal.field) setMistakes(new Map([[refusal.field, refusal.message]]));
+      setFailure(refusal);
+      setBusy(false);
+    }
+  };
+
+  return (
+    <Dialog title={hub ? `Edit ${hub.hostName}` : "Link a hub"} onClose={onClose} onSubmit={save}>
+      {!hub && (
+        <TextField
+          label="Host name"
+          name="hostName"
+          code
+          autofocus
+          placeholder="contoso.azure-devices.net"
+          value={hostName}
+          mistake={mistakes.get("hostName")}
+          onValue={setHostName}
+        />
+      )}
+      <TextField
+        label="Weight"
+        name="allocationWeight"
+        type="number"
+        hint="Its share under the evenly weighted distribution, 1 to 1000."
+        value={weight}
+        mistake={mistakes.get("allocationWeight")}
+        onValue={setWeight}
+      />
+      <TextField
+        label="Latency (optional)"
+        name="latencyMs"
+        type="number"
+        unit="ms"
+        hint="For the lowest-latency policy: how far the hub is from the devices."
+        value={latency}
+        mistake={mistakes.get("latencyMs")}
+        onValue={setLatency}
+      />
+      {failure && <FailureNotice failure={failure} title="The hub was not saved" />}
+      <Actions>
+        <Button onClick={onClose}>Cancel</Button>
+        <Button type="submit" look="primary" busy={busy}>
+          {busy ? "Saving…" : hub ? "Save" : "Link"}
+        </Button>
+      </Actions>
+    </Dialog>
+  );
+}
