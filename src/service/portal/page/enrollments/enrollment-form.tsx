@@ -22,7 +22,7 @@ import { notify } from "../parts/notices.tsx";
 import { ConflictNotice } from "./conflict-notice.tsx";
 import { NewCredential } from "./new-credential.tsx";
 import { PresentCredential } from "./present-credential.tsx";
-import { HubSection, ReprovisionSection, Section, StatusSection, TwinSection } from "./settings-sections.tsx";
+import { DeviceSection, HubSection, ReprovisionSection, Section, TwinSection } from "./settings-sections.tsx";
 
 interface EnrollmentFormProps {
   readonly kind: EnrollmentKind;
@@ -160,42 +160,33 @@ export function EnrollmentForm({ kind, record, onChanged }: EnrollmentFormProps)
           title={isNew ? `The ${kind.one} was not created` : "The changes were not saved"}
         />
       )}
-      <fieldset class="bare" disabled={!mayWrite}>
-        <Section title={isNew ? "Identity" : "Attestation"}>
-          {isNew ? (
-            <>
-              <TextField
-                label={kind.idLabel}
-                name={kind.idMember}
-                hint={kind.idHint}
-                code
-                value={draft.id}
-                mistake={mistakes.get(kind.idMember)}
-                onValue={(value) => change({ id: value })}
-              />
-              <NewCredential kind={kind} draft={draft} mistakes={mistakes} change={change} />
-            </>
-          ) : (
-            <PresentCredential kind={kind} record={record} onRolled={() => onChanged?.()} />
-          )}
-        </Section>
-        <Section title="Device">
-          {kind.route === "enrollments" && (
-            <TextField
-              label="Device id (optional)"
-              name="deviceId"
-              hint="The device's name at its hub. Without one it is named after its registration id."
-              code
-              value={draft.deviceId}
-              mistake={mistakes.get("deviceId")}
-              onValue={(deviceId) => change({ deviceId })}
-            />
-          )}
-          <StatusSection draft={draft} change={change} />
-        </Section>
-        <HubSection draft={draft} mistakes={mistakes} change={change} linked={linked} />
-        <ReprovisionSection draft={draft} mistakes={mistakes} change={change} />
-        <TwinSection draft={draft} mistakes={mistakes} change={change} />
+      <fieldset class={isNew ? "columns halves" : "stack"} disabled={!mayWrite}>
+        <div class="stack">
+          <Section title={isNew ? "Identity" : "Attestation"}>
+            {isNew ? (
+              <>
+                <TextField
+                  label={kind.idLabel}
+                  name={kind.idMember}
+                  hint={kind.idHint}
+                  code
+                  value={draft.id}
+                  mistake={mistakes.get(kind.idMember)}
+                  onValue={(value) => change({ id: value })}
+                />
+                <NewCredential kind={kind} draft={draft} mistakes={mistakes} change={change} />
+              </>
+            ) : (
+              <PresentCredential kind={kind} record={record} onRolled={() => onChanged?.()} />
+            )}
+          </Section>
+          <DeviceSection kind={kind} draft={draft} mistakes={mistakes} change={change} />
+        </div>
+        <div class="stack">
+          <HubSection draft={draft} mistakes={mistakes} change={change} linked={linked} />
+          <ReprovisionSection draft={draft} mistakes={mistakes} change={change} />
+          <TwinSection draft={draft} mistakes={mistakes} change={change} />
+        </div>
       </fieldset>
       {mayWrite && (
         <div class="save-bar">

@@ -103,15 +103,18 @@ function NewCertificates({ kind, draft, mistakes, change }: NewCredentialProps):
           </Button>
         </p>
       )}
-      <CertificateDrop
-        label="Secondary certificate (optional)"
-        name={`${field}.secondary`}
-        hint="Works beside the primary one: the next certificate can be put in place before the first runs out."
-        use={use}
-        value={draft.secondary}
-        mistake={mistakes.get(`${field}.secondary`)}
-        onValue={(secondary) => change({ secondary })}
-      />
+      <details open={draft.secondary !== "" || mistakes.has(`${field}.secondary`)}>
+        <summary>Secondary certificate (optional)</summary>
+        <CertificateDrop
+          label="Secondary certificate"
+          name={`${field}.secondary`}
+          hint="Works beside the primary one: the next certificate can be put in place before the first runs out."
+          use={use}
+          value={draft.secondary}
+          mistake={mistakes.get(`${field}.secondary`)}
+          onValue={(secondary) => change({ secondary })}
+        />
+      </details>
     </>
   );
 }

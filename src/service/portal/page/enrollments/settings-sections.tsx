@@ -1,8 +1,9 @@
-// The settings that groups and individual enrollments share: status, hubs, re-provisioning, initial twin.
+// The settings of an enrollment: device, status, hubs, re-provisioning, initial twin.
 
 import type { ComponentChildren, JSX } from "preact";
 import { useId } from "preact/hooks";
 import type { Draft, Mistakes, Reprovisioning } from "../data/draft.ts";
+import type { EnrollmentKind } from "../data/kinds.ts";
 import type { AllocationPolicy, Hub } from "../data/records.ts";
 import { readTwin } from "../data/twin.ts";
 import { FieldGroup } from "../parts/field.tsx";
@@ -32,15 +33,36 @@ export function Section({
   );
 }
 
-export function StatusSection({ draft, change }: Pick<SectionProps, "draft" | "change">): JSX.Element {
+export function DeviceSection({
+  kind,
+  draft,
+  mistakes,
+  change,
+}: SectionProps & { readonly kind: EnrollmentKind }): JSX.Element {
+  const isGroup = kind.route === "groups";
   return (
-    <>
+    <Section title={isGroup ? "Devices" : "Device"}>
+      {!isGroup && (
+        <TextField
+          label="Device id (optional)"
+          name="deviceId"
+          hint="The device's name at its hub. Without one it is named after its registration id."
+          code
+          value={draft.deviceId}
+          mistake={mistakes.get("deviceId")}
+          onValue={(deviceId) => change({ deviceId })}
+        />
+      )}
       <Option
         type="checkbox"
         name="provisioningStatus"
         checked={draft.enabled}
         onChecked={(enabled) => change({ enabled })}
-        hint="Devices of a disabled enrollment are refused, also where a group would let them in."
+        hint={
+          isGroup
+            ? "Devices of a disabled group are refused, also where a less specific group would let them in."
+            : "The device of a disabled enrollment is refused, also where a group would let it in."
+        }
       >
         Enabled
       </Option>
@@ -49,11 +71,11 @@ export function StatusSection({ draft, change }: Pick<SectionProps, "draft" | "c
         name="capabilities.iotEdge"
         checked={draft.iotEdge}
         onChecked={(iotEdge) => change({ iotEdge })}
-        hint="The device is created in its hub as an IoT Edge device."
+        hint={`Created in the hub as ${isGroup ? "IoT Edge devices" : "an IoT Edge device"}.`}
       >
-        IoT Edge device
+        IoT Edge
       </Option>
-    </>
+    </Section>
   );
 }
 

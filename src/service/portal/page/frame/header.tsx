@@ -70,7 +70,7 @@ const liveWords = { live: "Live", connecting: "Connecting", off: "Not live" };
 
 function LiveDot(): JSX.Element {
   const state = useStore(liveState);
-  return <span class={`live ${state}`}>{liveWords[state]}</span>;
+  return <span class={state === "live" ? "live on" : "live"}>{liveWords[state]}</span>;
 }
 
 function ConnectionBanner(): JSX.Element {

@@ -4,7 +4,11 @@ import type { JSX } from "preact";
 
 export const Mark = (): JSX.Element => (
   <svg class="mark" viewBox="0 0 24 24" aria-hidden="true" focusable="false">
-    <path class="mark-post" d="M7 4.5h10a2 2 0 0 1 0 4h-1.5V17h-7V8.500H7a2 2 0 0 1 0-4zM5 17h14v3H5z" />
-    <path class="mark-line" d="M3 13.500c4-2.600 8-.600 10 .200s5 1.200 8-1" />
+    <rect class="mark-ground" width="24" height="24" rx="5.5" />
+    <path
+      class="mark-post"
+      d="M7.5 5h9a1.7 1.7 0 0 1 0 3.4H15l.6 7.6h2.4a1 1 0 0 1 1 1V19H5v-2a1 1 0 0 1 1-1h2.4L9 8.4H7.5a1.7 1.7 0 0 1 0-3.4z"
+    />
+    <path class="mark-line" d="M8.3 12.9l7-2.3M8.2 15l7.3-2.4" />
   </svg>
 );

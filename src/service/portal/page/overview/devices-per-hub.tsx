@@ -3,15 +3,15 @@
 import type { JSX } from "preact";
 import { useLiveBursts } from "../data/live.ts";
 import { useLoad } from "../data/load.ts";
-import { fetchHubs } from "../data/management-calls.ts";
+import { fetchStatistics } from "../data/management-calls.ts";
 import { hrefOf } from "../data/route.ts";
 
 const shown = 8;
 
 export function DevicesPerHub(): JSX.Element {
-  const { value: hubs, failure, reload } = useLoad(fetchHubs, []);
+  const { value, failure, reload } = useLoad((signal) => fetchStatistics(1, signal), []);
   useLiveBursts(["hub", "registration"], reload);
-  const sorted = [...(hubs ?? [])].sort((one, other) => other.devices - one.devices);
+  const sorted = [...(value?.hubs ?? [])].sort((one, other) => other.devices - one.devices);
   const most = Math.max(1, ...sorted.map(({ devices }) => devices));
   return (
     <section class="card" aria-labelledby="per-hub">

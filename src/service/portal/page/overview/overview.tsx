@@ -16,7 +16,6 @@ import { RegistrationsOverTime } from "./registrations-over-time.tsx";
 export function Overview(): JSX.Element {
   const { value, failure, reload } = useLoad(fetchOverview, []);
   const maySeeRegistrations = useMay("RegistrationStatusRead");
-  const maySeeEnrollments = useMay("EnrollmentRead");
   useLiveBursts(["registration", "enrollment", "hub", "scenario"], reload);
   return (
     <>
@@ -26,7 +25,7 @@ export function Overview(): JSX.Element {
       <div class="columns even">
         {maySeeRegistrations && <RegistrationsOverTime />}
         <div class="stack">
-          {maySeeEnrollments && <DevicesPerHub />}
+          {maySeeRegistrations && <DevicesPerHub />}
           {value && <Connect idScope={value.idScope} />}
         </div>
       </div>

@@ -1,0 +1,124 @@
+// The portal as people see it: in Debian's Chromium, against the built service. Every tab is watched: what the browser
+// complains of, and whom else the page talks to, fails the test that opened it.
+
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { expect } from "vitest";
+import type { LocalService } from "./local-service.ts";
+
+/** Where the pictures are, to be looked at. */
+export const pictures = resolve("test-results/portal");
+
+const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"];
+const quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync"];
+
+export interface PortalBrowser extends AsyncDisposable {
+  open(service: LocalService, options?: TabOptions): Promise<PortalTab>;
+}
+
+export interface TabOptions {
+  readonly scheme?: "light" | "dark";
+  readonly size?: { readonly width: number; readonly height: number };
+  /** Policy to sign in with; `none` stays at the door. */
+  readonly policy?: string | "none";
+}
+
+export interface PortalTab extends AsyncDisposable {
+  readonly page: Page;
+  /** Browser messages and foreign requests so far. */
+  readonly complaints: readonly string[];
+  /** Goes to a view and waits for its heading. */
+  visit(hash: string, heading?: string): Promise<void>;
+  /** Answers of these statuses are part of the test. */
+  expectStatus(...statuses: readonly number[]): void;
+  picture(name: string): Promise<void>;
+}
+
+export const wide = { width: 1280, height: 860 };
+export const narrow = { width: 360, height: 740 };
+
+export async function openBrowser(): Promise<PortalBrowser> {
+  const profile = mkdtempSync(join(tmpdir(), "mooring-browser-"));
+  mkdirSync(pictures, { recursive: true });
+  const browser = await chromium.launch({
+    executablePath: "/usr/bin/chromium",
+    args: [...flags, ...quiet],
+    // What it leaves in a temporary directory is ours to remove.
+    env: { ...process.env, TMPDIR: profile, HOME: profile },
+  });
+  return {
+    open: (service, options = {}) => openTab(browser, service, options),
+    [Symbol.asyncDispose]: async () => {
+      await browser.close();
+      rmSync(profile, { recursive: true, force: true });
+    },
+  };
+}
+
+async function openTab(
+  browser: Browser,
+  service: LocalService,
+  { scheme = "light", size = wide, policy = "provisioningserviceowner" }: TabOptions,
+): Promise<PortalTab> {
+  const origin = `https://localhost:${service.httpsPort}`;
+  const options: BrowserContextOptions = {
+    baseURL: origin,
+    ignoreHTTPSErrors: true,
+    colorScheme: scheme,
+    viewport: size,
+    locale: "en-GB",
+    timezoneId: "UTC",
+    permissions: ["clipboard-read", "clipboard-write"],
+  };
+  const context = await browser.newContext(options);
+  context.setDefaultTimeout(10_000);
+  const page = await context.newPage();
+  const complaints: string[] = [];
+  // Whoever opens the page is asked who they are.
+  const expected = new Set([401]);
+  page.on("console", (message) => {
+    const [, status] = /^Failed to load resource: .* status of (\d+)/.exec(message.text()) ?? [];
+    if (status !== undefined && expected.has(Number(status))) return;
+    if (message.type() === "error" || message.type() === "warning") complaints.push(message.text());
+  });
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("request", (request) => {
+    const url = new URL(request.url());
+    if (url.origin !== origin && url.protocol !== "data:")
+      complaints.push(`foreign request to ${url.origin}`);
+  });
+  await page.goto("/portal/");
+  if (policy !== "none") {
+    await page.getByLabel("Policy").fill(policy);
+    await page.getByLabel("Key").fill(keyOf(service));
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("heading", { name: "Overview", level: 1 }).waitFor();
+  }
+  return {
+    page,
+    complaints,
+    visit: async (hash, heading) => {
+      await page.evaluate((to) => {
+        location.hash = to;
+      }, hash);
+      if (heading) await page.getByRole("heading", { name: heading, level: 1, exact: true }).waitFor();
+    },
+    expectStatus: (...statuses) => {
+      for (const status of statuses) expected.add(status);
+    },
+    picture: async (name) => {
+      await page.evaluate(() => document.fonts.ready);
+      await page.screenshot({ path: join(pictures, `${name}.png`), animations: "disabled" });
+    },
+    [Symbol.asyncDispose]: async () => {
+      await context.close();
+      expect(complaints).toEqual([]);
+    },
+  };
+}
+
+/** Of the policy that may do everything. */
+export const keyOf = ({ connectionString }: LocalService): string =>
+  /SharedAccessKey=(.+)$/.exec(connectionString)?.[1] ?? "";
