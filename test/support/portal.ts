@@ -100,16 +100,14 @@ async function openTab(
     page,
     complaints,
     visit: async (hash, heading) => {
-      await page.evaluate((to) => {
-        location.hash = to;
-      }, hash);
+      await page.evaluate(`location.hash = ${JSON.stringify(hash)}`);
       if (heading) await page.getByRole("heading", { name: heading, level: 1, exact: true }).waitFor();
     },
     expectStatus: (...statuses) => {
       for (const status of statuses) expected.add(status);
     },
     picture: async (name) => {
-      await page.evaluate(() => document.fonts.ready);
+      await page.evaluate("document.fonts.ready.then(() => {})");
       await page.screenshot({ path: join(pictures, `${name}.png`), animations: "disabled" });
     },
     [Symbol.asyncDispose]: async () => {

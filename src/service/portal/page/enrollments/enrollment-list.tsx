@@ -37,7 +37,7 @@ export function EnrollmentList({
     stampOf: (record) => `${record.etag} ${record.registrationState?.etag}`,
     live: "enrollment",
   });
-  const { rows, failure, fresh, search } = listing;
+  const { rows, failure, fresh, search, status } = listing;
 
   const columns: Column<EnrollmentRecord>[] = [
     {
@@ -63,7 +63,7 @@ export function EnrollmentList({
       ? [
           {
             title: "Actions",
-            kind: "actions" as const,
+            kind: "row-actions" as const,
             cell: (record: EnrollmentRecord) => (
               <Button look="quiet" label={`Delete ${idOf(kind, record)}`} onClick={() => setDeleting(record)}>
                 Delete
@@ -89,6 +89,15 @@ export function EnrollmentList({
           value={search}
           onSearch={(text) => listing.find({ search: text })}
         />
+        <select
+          aria-label="Status"
+          value={status}
+          onChange={(event) => listing.find({ status: event.currentTarget.value })}
+        >
+          <option value="">Any status</option>
+          <option value="enabled">Enabled</option>
+          <option value="disabled">Disabled</option>
+        </select>
         <Unseen listing={listing} />
       </Toolbar>
       {failure && <FailureNotice failure={failure} title={`The ${kind.one}s could not be loaded`} />}
@@ -101,7 +110,7 @@ export function EnrollmentList({
           fresh={fresh}
         />
       )}
-      {rows?.length === 0 && <Nothing kind={kind} search={search} />}
+      {rows?.length === 0 && <Nothing kind={kind} isSearched={search !== "" || status !== ""} />}
       <Pager listing={listing as never} />
       {deleting && (
         <DeleteEnrollment
@@ -160,8 +169,14 @@ function allocationWords({ allocationPolicy, iotHubHostName, iotHubs = [] }: Enr
 const isMarked = (marked: Readonly<Record<string, unknown>>, id: string): boolean =>
   Object.keys(marked).some((each) => each.toLowerCase() === id.toLowerCase());
 
-function Nothing({ kind, search }: { readonly kind: EnrollmentKind; readonly search: string }): JSX.Element {
-  if (search) return <Empty title={`Nothing here matches “${search}”.`} />;
+function Nothing({
+  kind,
+  isSearched,
+}: {
+  readonly kind: EnrollmentKind;
+  readonly isSearched: boolean;
+}): JSX.Element {
+  if (isSearched) return <Empty title={`No ${kind.one} matches.`} />;
   return kind.route === "groups" ? (
     <Empty title="No enrollment groups yet">
       <p>

@@ -48,7 +48,7 @@ export function HubList(): JSX.Element {
       ? [
           {
             title: "Actions",
-            kind: "actions" as const,
+            kind: "row-actions" as const,
             cell: (hub: Hub) => (
               <>
                 <Button

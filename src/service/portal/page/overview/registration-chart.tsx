@@ -13,8 +13,6 @@ export interface Bar {
   readonly failed: number;
 }
 
-const height = 220;
-
 export function RegistrationChart({ bars }: { readonly bars: readonly Bar[] }): JSX.Element {
   const place = useRef<HTMLDivElement>(null);
   const chart = useRef<UPlot | undefined>(undefined);
@@ -30,7 +28,7 @@ export function RegistrationChart({ bars }: { readonly bars: readonly Bar[] }): 
     // A canvas does not follow the colours of the page.
     const scheme = matchMedia("(prefers-color-scheme: dark)");
     scheme.addEventListener("change", draw);
-    const resized = new ResizeObserver(() => chart.current?.setSize({ width: element.clientWidth, height }));
+    const resized = new ResizeObserver(() => chart.current?.setSize(sizeOf(element)));
     resized.observe(element);
     return () => {
       scheme.removeEventListener("change", draw);
@@ -44,6 +42,8 @@ export function RegistrationChart({ bars }: { readonly bars: readonly Bar[] }): 
 
   return <div ref={place} class="chart" aria-hidden="true" />;
 }
+
+const sizeOf = ({ clientWidth: width, clientHeight: height }: HTMLElement) => ({ width, height });
 
 /** The failed are drawn from zero to the sum, and the assigned over them: so they look stacked. */
 const dataOf = (bars: readonly Bar[]): UPlot.AlignedData => [
@@ -70,14 +70,13 @@ function optionsFor(element: HTMLElement): UPlot.Options {
     ...(bars && { paths: bars }),
   });
   return {
-    width: element.clientWidth,
-    height,
+    ...sizeOf(element),
     padding: [8, 8, 0, 0],
     legend: { show: false },
     cursor: { show: false },
     scales: { y: { range: (_chart, _least, most) => [0, Math.max(4, Math.ceil(most * 1.1))] } },
     axes: [
-      { ...axis, grid: { show: false }, values: clock, space: 70 },
+      { ...axis, grid: { show: false }, values: clock, space: 70, size: 30 },
       { ...axis, size: 44, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000] },
     ],
     series: [{}, series("failed", "bad"), series("assigned", "accent")],

@@ -6,7 +6,7 @@ import type { ComponentChildren, JSX } from "preact";
 export interface Column<Row> {
   readonly title: string;
   readonly cell: (row: Row) => ComponentChildren;
-  readonly kind?: "number" | "actions";
+  readonly kind?: "number" | "row-actions";
 }
 
 interface TableProps<Row> {
@@ -32,7 +32,7 @@ export function Table<Row>({ caption, columns, rows, keyOf, fresh }: TableProps<
           {columns.map(({ title, kind }) => (
             // biome-ignore lint/a11y/noRedundantRoles: see above
             <th key={title} role="columnheader" scope="col" class={kind}>
-              {kind === "actions" ? <span class="unseen">{title}</span> : title}
+              {kind === "row-actions" ? <span class="unseen">{title}</span> : title}
             </th>
           ))}
         </tr>

@@ -71,7 +71,7 @@ export function RegistrationList({ route }: { readonly route: Route }): JSX.Elem
   const { rows, failure, fresh, search, status } = listing;
   const actions: Column<RegistrationRecord> = {
     title: "Actions",
-    kind: "actions",
+    kind: "row-actions",
     cell: (registration) => (
       <Button
         look="quiet"

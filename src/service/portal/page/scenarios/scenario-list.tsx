@@ -30,7 +30,7 @@ const columns: readonly Column<ActiveScenario>[] = [
   },
   {
     title: "Actions",
-    kind: "actions",
+    kind: "row-actions",
     cell: ({ scope }) => <ClearScenario scope={scope} look="quiet" />,
   },
 ];
