@@ -20,8 +20,11 @@ export interface Tools {
   readonly signal: AbortSignal;
   /** Attempts are repeated at the agent's own pace: within one, a register request that fails is not. */
   readonly isPaced?: boolean;
-  /** Learns from what the service says the time is. */
-  readonly time?: TrustedTime;
+}
+
+/** Who talks to the service learns the time from it. */
+export interface LineTools extends Tools {
+  readonly time: TrustedTime;
 }
 
 export interface Connected extends Assigned {
@@ -34,7 +37,7 @@ const userAgent = `mooring/${version} (${process.platform}; ${process.arch})`;
 export async function registerWithService(
   config: Config,
   identity: Identity,
-  tools: Tools,
+  tools: LineTools,
 ): Promise<Connected> {
   const line = await lineFor(config, { attestation: identity.attestation, facts: factsOf(identity) });
   const { order, because } = line;
@@ -66,10 +69,11 @@ async function registerOver(
   config: Config,
   identity: Identity,
   { ca, payload, proxy }: Line,
-  tools: Tools & Deadline,
+  tools: LineTools & Deadline,
 ): Promise<Connected> {
   const { endpoint: host, idScope, ports } = config.provisioning;
   const { registrationId } = identity;
+  const { time } = tools;
   const transport = await openTransport(name, {
     host,
     port: name === "https" ? ports.https : name === "mqtt" ? ports.mqtt : ports.mqttWs,
@@ -99,7 +103,8 @@ async function registerOver(
       ...(payload !== undefined && { payload }),
       transport,
       random: Math.random,
-      onServiceTime: (at, kind) => tools.time?.learnFromService(at, kind),
+      tokenTime: () => time.now(),
+      onServiceTime: (at, kind) => time.learnFromService(at, kind),
     });
     return { ...assigned, transport: name };
   } finally {

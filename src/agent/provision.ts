@@ -22,7 +22,7 @@ import type { TpmIdentity } from "../identity/tpm.ts";
 import { recordAttempt } from "./attempt.ts";
 import { openAttempts } from "./attempts.ts";
 import { blamingClock } from "./clock-fault.ts";
-import type { Connected, Tools } from "./connect.ts";
+import type { Connected, LineTools, Tools } from "./connect.ts";
 import { decide, type Reason, type Trigger } from "./decide.ts";
 import { keepHubKey, needsItsHubKey, ownHubKeys, proveHubKey } from "./hub-key.ts";
 import { closeIdentity, type Identity, openIdentity, withTpm } from "./identity.ts";
@@ -112,7 +112,7 @@ export async function mendHubKey(config: Config, tools: Tools): Promise<void> {
 async function replace(
   config: Config,
   saved: Assignment | undefined,
-  { operatorAsks, ...tools }: Tools & { operatorAsks: boolean },
+  { operatorAsks, ...tools }: LineTools & { operatorAsks: boolean },
 ): Promise<Generation> {
   const stateDirectory = config.state.directory;
   const identity = await openIdentity(config, tools);
@@ -155,7 +155,7 @@ function contentOf(
   config: Config,
   identity: Identity,
   answer: Connected,
-  { clock }: Tools,
+  { time }: LineTools,
 ): { assignment: Assignment; hubKey?: Uint8Array } {
   const { endpoint, idScope } = config.provisioning;
   const { registrationId, attestation, publicKeySha256 } = identity;
@@ -170,7 +170,7 @@ function contentOf(
     attestation,
     transport,
     ...(substatus !== undefined && { substatus }),
-    assignedAt: new Date(clock.now()).toISOString(),
+    assignedAt: new Date(time.now()).toISOString(),
     operationId,
     ...(etag !== undefined && { etag }),
     ...(payload !== undefined && { payload }),

@@ -37,6 +37,8 @@ export interface Registration {
   readonly payload?: unknown;
   readonly transport: Transport;
   readonly clock: Clock;
+  /** The time to date tokens by, ms since 1970, when somebody knows it better than the clock. */
+  readonly tokenTime?: () => number;
   readonly random: () => number;
   readonly log: Log;
   /** Hears the time that the service says it is (`now`), or that was (`since`), milliseconds since 1970. */
@@ -121,6 +123,7 @@ async function askUntilServed(
   for (let failures = 1; ; failures++) {
     const outcome = await ask(registration, request, sign).catch((error: unknown) => {
       if (failures < mostFailures && isTransient(error, request.kind)) return error;
+      if (failures === 1 && isMisdated(error)) return error;
       throw isFollowUp(registration, request, sign) ? asBrokenLine(error) : error;
     });
     if (!(outcome instanceof MooringError)) return outcome;
@@ -138,10 +141,11 @@ async function askUntilServed(
 
 async function ask(registration: Registration, request: DpsRequest, sign?: Sign): Promise<DpsAnswer> {
   const { idScope, registrationId, clock, transport, onServiceTime, signal } = registration;
+  const now = registration.tokenTime?.() ?? clock.now();
   const authorization = sign && {
     authorization: await sasToken({
       resource: registrationResource(idScope, registrationId),
-      expiresAtSeconds: clock.now() / 1000 + tokenLifetimeSeconds,
+      expiresAtSeconds: now / 1000 + tokenLifetimeSeconds,
       keyName: "registration",
       sign,
     }),
@@ -150,7 +154,7 @@ async function ask(registration: Registration, request: DpsRequest, sign?: Sign)
   const answer = await transport.send({ ...request, ...authorization }, { signal });
   if (answer.dateAt !== undefined) onServiceTime?.(answer.dateAt, "now");
   if (answer.status >= 300 && !(isChallenge && answer.status === 401))
-    throw refusal(answer, authorization && clock.now());
+    throw refusal(answer, authorization && now);
   return answer;
 }
 
@@ -176,6 +180,12 @@ function asBrokenLine(error: unknown): unknown {
     cause: error,
   });
 }
+
+/** The token was of another time than the service's, which we have heard now. */
+const isMisdated = (error: unknown): error is MooringError =>
+  error instanceof MooringError &&
+  error.code === "ERR_UNAUTHORIZED" &&
+  error.details.clockSkewMs !== undefined;
 
 function refuseHopelessWait({ remainingMs }: Registration, delayMs: number, why: () => MooringError): void {
   if (delayMs >= remainingMs()) throw why();

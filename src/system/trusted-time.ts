@@ -44,6 +44,8 @@ export class TrustedTime {
   readonly #options: TrustedTimeOptions;
   #floor: number;
   #kept: number | undefined;
+  /** The service's clock against the monotonic one, once it is known. */
+  #serviceOffset: number | undefined;
 
   constructor(options: TrustedTimeOptions) {
     const { remembered, stateWrittenAt = 0 } = options;
@@ -55,6 +57,14 @@ export class TrustedTime {
   /** Milliseconds since 1970. */
   get floor(): number {
     return this.#floor;
+  }
+
+  /** The best that is known: the service's time where it was heard and ours is far from it, else ours. */
+  now(): number {
+    const { clock } = this.#options;
+    const ours = clock.now();
+    const theirs = this.#serviceOffset === undefined ? ours : this.#serviceOffset + clock.monotonic();
+    return Math.abs(theirs - ours) > toleratedSkewMs ? theirs : ours;
   }
 
   get state(): ClockState {
@@ -93,7 +103,9 @@ export class TrustedTime {
    * knows how long ago it was.
    */
   learnFromService(at: number, kind: "now" | "since"): void {
-    const isNow = kind === "now" || Math.abs(at - this.#options.clock.now()) <= toleratedSkewMs;
+    const { clock } = this.#options;
+    const isNow = kind === "now" || Math.abs(at - clock.now()) <= toleratedSkewMs;
+    if (kind === "now") this.#serviceOffset = at - clock.monotonic();
     this.learn(at, isNow ? "now" : "since");
   }
 

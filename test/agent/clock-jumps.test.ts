@@ -89,9 +89,10 @@ describe.each(jumps)("a clock that is set %s at any moment", (_where, stepMs) =>
     "costs a gateway with %s no assignment, and is named when it fails",
     async (_what, transport, device) => {
       const codes = await jumpEverywhere(await configured(transport, device), stepMs);
-      // Where it does not matter any more, it is not noticed; and a token that is good for years too long is good.
+      // Over HTTPS tokens are dated by the service's clock. One that is good for years too long is good.
+      const isMisdated = device === withKey && transport === "mqtt" && stepMs < 0;
       const expected = new Set<unknown>([undefined]);
-      if (device === withCertificate || stepMs < 0) expected.add("ERR_CLOCK_IMPLAUSIBLE");
+      if (device === withCertificate || isMisdated) expected.add("ERR_CLOCK_IMPLAUSIBLE");
       // Years ahead from the start are told from a certificate that is over by nothing at all.
       if (device === withCertificate && stepMs > 0) expected.add("ERR_CERTIFICATE_EXPIRED");
       expect(codes).toEqual(expected);

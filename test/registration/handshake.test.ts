@@ -17,6 +17,8 @@ const documented = (via: string, status: string): unknown =>
     ?.json;
 const assigned: DpsAnswer = { status: 200, body: documented("mqtt 200", "assigned") };
 
+const inAnHour = Date.UTC(2026, 0, 1) + 3_600_000;
+
 interface Conversation {
   readonly asked: DpsRequest[];
   readonly clock: VirtualClock;
@@ -222,12 +224,30 @@ describe("final answers", () => {
     });
   });
 
-  it("name a wrong clock when a token was refused and the server's date shows one", async () => {
-    const credential: Credential = { attestation: "symmetricKey", sign: async () => new Uint8Array(32) };
-    const { registration } = conversation([{ status: 401, body: {}, dateAt: inAnHour }], { credential });
+  const credential: Credential = { attestation: "symmetricKey", sign: async () => new Uint8Array(32) };
+  const misdated: DpsAnswer = { status: 401, body: {}, dateAt: inAnHour };
+
+  it("name a wrong clock when tokens are refused and the server's date shows one", async () => {
+    const { registration } = conversation([misdated, misdated], { credential });
     const error = await thrownBy(() => register(registration));
-    expect(error.details.clockSkewMs).toBe(3_600_000);
-    expect(error.hint).toContain("3600 s behind");
+    expect(error.details.clockSkewMs).toBe(3_597_000);
+    expect(error.hint).toContain("3597 s behind");
+  });
+
+  it("lead to one more token, of the service's own time", async () => {
+    let tokenTime = Date.UTC(2026, 0, 1);
+    const onServiceTime = (at: number): void => {
+      tokenTime = at;
+    };
+    const more = { credential, onServiceTime, tokenTime: () => tokenTime };
+    const { registration, asked } = conversation([misdated, assigned], more);
+    await register(registration);
+    const expiry = asked.map(({ authorization }) => Number(/se=(\d+)/.exec(authorization ?? "")?.[1]));
+    expect(expiry).toEqual([inAnHour / 1000, inAnHour / 1000 + 3600]);
+
+    const refused = conversation([misdated, misdated], more);
+    const error = await thrownBy(() => register(refused.registration));
+    expect(error.details.clockSkewMs).toBe(undefined);
   });
 
   it("do not blame the clock for a refused certificate, which the server judged by its own", async () => {
@@ -237,8 +257,6 @@ describe("final answers", () => {
     expect(error.hint).toContain("mooring identity show");
   });
 });
-
-const inAnHour = Date.UTC(2026, 0, 1) + 3_600_000;
 
 describe("the service's time", () => {
   const heardFrom = async (answers: DpsAnswer[]): Promise<unknown[]> => {

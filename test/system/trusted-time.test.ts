@@ -95,6 +95,25 @@ describe("a clock", () => {
   });
 });
 
+describe("the time", () => {
+  it("is that of the clock, until the service says another, and then goes on from there", () => {
+    const clock = virtualClock(today);
+    const trusted = time(clock);
+    expect(trusted.now()).toBe(today);
+    trusted.learnFromService(today + 7_200_000, "now");
+    clock.step(-50 * year);
+    void clock.sleep(5000, { signal });
+    expect(trusted.now()).toBe(today + 7_205_000);
+  });
+
+  it("stays that of the clock while the two are minutes apart, or when the service names a moment of the past", () => {
+    const trusted = time(virtualClock(today));
+    trusted.learnFromService(today - 10_000, "now");
+    trusted.learnFromService(today - year, "since");
+    expect(trusted.now()).toBe(today);
+  });
+});
+
 describe("waiting for the clock", () => {
   it("does not happen when it is plausible", async () => {
     const clock = virtualClock(today);
