@@ -83,12 +83,16 @@ export async function goOnErrand(
     new Promise((resolve) => process.send?.(encodeAnswer(told), undefined, {}, () => resolve()));
   const log = eventsTo((told) => void tell(told));
   try {
-    const done = await act(errand, { clock, log, signal: AbortSignal.any([signal, gone.signal]) });
+    const tools = { clock, log, signal: AbortSignal.any([signal, gone.signal]) };
+    const done = await act(errand, { ...tools, isPaced: isPaced(errand.work) });
     await tell({ done });
   } catch (error) {
     await tell({ failed: asMooringError(error) });
   }
 }
+
+/** What the daemon does of its own accord it also repeats; a person's wish is tried as hard as one attempt can. */
+const isPaced = (work: Work): boolean => work.do === "provision" && work.reason.trigger !== "operator";
 
 function eventsTo(tell: (told: Progress) => void): Log {
   const at =

@@ -48,7 +48,18 @@ export async function lookAhead(
 
 /** What reaches a whole fleet in one moment, each gateway acts on in its own. */
 function splayFor(trigger: Trigger, config: Config, attempts: Attempts, facts: Facts): Pause | undefined {
-  const { splayMs, firstBootSplayMs } = config.reprovision;
-  const windowMs = trigger === "config-changed" ? splayMs : trigger === "first-boot" ? firstBootSplayMs : 0;
-  return windowMs === 0 ? undefined : attempts.splay(trigger, deviceKey(facts), windowMs);
+  return attempts.splay(trigger, deviceKey(facts), windowOf(trigger, config));
+}
+
+/** Timers run out together, too, where the power was away from all. */
+function windowOf(trigger: Trigger, { reprovision: { splayMs, firstBootSplayMs } }: Config): number {
+  switch (trigger) {
+    case "config-changed":
+    case "timer":
+      return splayMs;
+    case "first-boot":
+      return firstBootSplayMs;
+    default:
+      return 0;
+  }
 }

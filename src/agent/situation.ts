@@ -8,7 +8,6 @@ import type { Attempts } from "./attempts.ts";
 import type { Tools } from "./connect.ts";
 import { type Facts, meansDisenrolled, type Wanted } from "./decide.ts";
 import { wantedBy } from "./identity.ts";
-import { splayMs } from "./pace.ts";
 import { staysWithdrawn } from "./serve.ts";
 
 /** `current` is what loadCurrent() found. Throws what reading the configured identity's files throws. */
@@ -47,14 +46,13 @@ export const asking = ({ endpoint, idScope, attestation, registrationId, publicK
 export const deviceKey = ({ assignment, wanted }: Pick<Facts, "assignment" | "wanted">): string =>
   assignment?.publicKeySha256 ?? wanted.publicKeySha256 ?? machineKey();
 
-/** ms until `[reprovision] every` is over, each gateway at its own place behind that. */
+/** ms until `[reprovision] every` is over. */
 function timerOf(
-  { reprovision: { everyMs, splayMs: windowMs } }: Config,
+  { reprovision: { everyMs } }: Config,
   { assignment }: Generation,
   { confirmedAt = assignment.assignedAt }: Pick<Attempts, "confirmedAt">,
   now: number,
 ): number | undefined {
   if (everyMs === undefined) return undefined;
-  const share = splayMs(assignment.publicKeySha256, Math.min(windowMs, everyMs));
-  return Date.parse(confirmedAt) + everyMs + share - now;
+  return Date.parse(confirmedAt) + everyMs - now;
 }

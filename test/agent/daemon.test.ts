@@ -213,6 +213,18 @@ describe("an assignment that fits", () => {
     await attempts(2);
     expect(errands[1]?.work).toMatchObject({ reason: { trigger: "timer" } });
   });
+
+  it("is asked for at this gateway's place in the window when the timer ran out with the power off", async () => {
+    configure({ more: '[reprovision]\nevery = "30d"' });
+    await settled();
+    stop.abort(new MooringError("ERR_CANCELLED", "off"));
+    stop = new AbortController();
+    clock.pass(90 * 24 * 60 * minute);
+    start();
+    expect(await sleepOut()).toBeLessThan(15 * minute);
+    await attempts(2);
+    expect(errands[1]?.work).toMatchObject({ reason: { trigger: "timer" } });
+  });
 });
 
 describe("a changed configuration", () => {
