@@ -2,6 +2,8 @@
 // the same port, for the same policies, with the same shape of errors; it has no versions.
 
 import type { FastifyPluginAsync } from "fastify";
+import { eventRoutes } from "./event-routes.ts";
+import type { EventStreams } from "./event-streams.ts";
 import { putHub, unlinkHub, viewHubs } from "./hubs.ts";
 import { type OperatorApiOptions, type OperatorRoute, operatorApi } from "./operator-api.ts";
 import { overviewRoutes } from "./overview-routes.ts";
@@ -12,6 +14,7 @@ import { scenarioRoutes } from "./scenario-routes.ts";
 export interface ManagementApiOptions extends OperatorApiOptions {
   /** Called after a key of the policy was replaced. */
   readonly onKeyRotated?: (policy: Policy) => void;
+  readonly eventStreams: EventStreams;
 }
 
 /** A plugin for `app.register(managementApi(…))`; see operatorApi for what it asks of the server. */
@@ -21,6 +24,7 @@ export const managementApi = (options: ManagementApiOptions): FastifyPluginAsync
     policyRoutes(route, options);
     scenarioRoutes(route, options);
     overviewRoutes(route, options);
+    eventRoutes(route, options);
   });
 
 function hubRoutes(route: OperatorRoute, { store, log }: ManagementApiOptions): void {

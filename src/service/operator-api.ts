@@ -99,7 +99,7 @@ export function operatorApi(
 }
 
 /** JSON whatever its content type says; some clients say JSON and send nothing. */
-function parseBodies(app: FastifyInstance): void {
+export function parseBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "string" }, (_request, text, done) => {
     try {

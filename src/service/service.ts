@@ -8,6 +8,7 @@ import type { Log } from "../system/log.ts";
 import { openAuthority } from "./authority.ts";
 import { lockDataDirectory, writeDataFile } from "./data-directory.ts";
 import { createDeviceApi } from "./device-api.ts";
+import { createEventStreams } from "./event-streams.ts";
 import { createHttpsServer } from "./https-server.ts";
 import { linkHubs } from "./hubs.ts";
 import { type Listener, listen } from "./listener.ts";
@@ -100,13 +101,22 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
       store,
       names: ["localhost", "127.0.0.1", "::1", ...hostnames],
     });
+    const eventStreams = createEventStreams({ store });
+    const listeners: Listener[] = [];
+    undo.push(async () => {
+      sessions.closeAll();
+      portal.close();
+      eventStreams.close();
+      await Promise.all(listeners.map((listener) => listener.close()));
+    });
+
     const operators = { store, clock, log, signedIn: portal.signedIn };
     const httpsServer = await createHttpsServer({
       credential,
       deviceApi,
       operatorApis: [
         serviceApi(operators),
-        managementApi({ ...operators, onKeyRotated: publishConnectionString }),
+        managementApi({ ...operators, eventStreams, onKeyRotated: publishConnectionString }),
         portal.routes,
       ],
       clock,
@@ -114,12 +124,6 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
     });
     acceptMqttOverWebSockets(httpsServer, sessions);
 
-    const listeners: Listener[] = [];
-    undo.push(async () => {
-      sessions.closeAll();
-      portal.close();
-      await Promise.all(listeners.map((listener) => listener.close()));
-    });
     const https = await listen(httpsServer, { host, port: options.httpsPort, purpose: "HTTPS", log });
     listeners.push(https);
     const mqttServer = createMqttServer(credential, sessions);

@@ -5,6 +5,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type FastifyInstance, fastify } from "fastify";
 import { onTestFinished } from "vitest";
+import { createEventStreams } from "../../src/service/event-streams.ts";
 import { managementApi } from "../../src/service/management-api.ts";
 import { createPortal, type Portal } from "../../src/service/portal/portal.ts";
 import { serviceApi } from "../../src/service/service-api.ts";
@@ -62,7 +63,9 @@ export async function openPortalCounter({
 } = {}): Promise<PortalCounter> {
   const desk = openDesk();
   const portal = createPortal({ ...desk, names, portalDirectory });
-  const operators = { ...desk, signedIn: portal.signedIn };
+  const eventStreams = createEventStreams(desk);
+  onTestFinished(eventStreams.close);
+  const operators = { ...desk, signedIn: portal.signedIn, eventStreams };
   const app = fastify({
     exposeHeadRoutes: false,
     routerOptions: { caseSensitive: false, ignoreTrailingSlash: true, maxParamLength: 512 },

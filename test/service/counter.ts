@@ -2,6 +2,7 @@
 
 import { fastify } from "fastify";
 import { onTestFinished } from "vitest";
+import { createEventStreams } from "../../src/service/event-streams.ts";
 import { managementApi } from "../../src/service/management-api.ts";
 import { serviceApi } from "../../src/service/service-api.ts";
 import { type Desk, openDesk, sasToken } from "./desk.ts";
@@ -39,7 +40,9 @@ export async function openCounter(): Promise<Desk & { call: Call }> {
   const app = fastify({
     routerOptions: { caseSensitive: false, ignoreTrailingSlash: true, maxParamLength: 512 },
   });
-  const options = { store, clock, log };
+  const eventStreams = createEventStreams({ store });
+  onTestFinished(eventStreams.close);
+  const options = { store, clock, log, eventStreams };
   await app.register(serviceApi(options));
   await app.register(managementApi(options));
   onTestFinished(() => app.close());

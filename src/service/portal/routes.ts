@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest 
 import * as v from "valibot";
 import type { Log } from "../../system/log.ts";
 import { jsonObject, readInput } from "../json-input.ts";
+import { parseBodies } from "../operator-api.ts";
 import { Refusal } from "../refusal.ts";
 import { type PortalDoor, type SignIn, TooManyAttempts } from "./door.ts";
 import type { Page } from "./pages.ts";
@@ -37,6 +38,7 @@ export const portalRoutes =
   ({ door, pages, log }: PortalRoutesOptions): FastifyPluginAsync =>
   async (app) => {
     app.addHook("onRequest", async (_request, reply) => void reply.headers(strictHeaders));
+    parseBodies(app);
     pageRoutes(app, pages);
     sessionRoutes(app, door, log);
   };
