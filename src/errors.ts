@@ -200,7 +200,7 @@ export const errorTable = {
     "run it as root, or as the user that the daemon runs as; its group may ask for `status` and `wait` only",
   ),
   ERR_CONTROL_SOCKET: row(
-    "later",
+    "never",
     73,
     "check [daemon] control_socket and control_group, and owner and mode of the socket's directory",
   ),

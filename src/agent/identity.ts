@@ -18,10 +18,10 @@ export type Identity = TpmIdentity | X509Identity | SymmetricKeyIdentity;
 
 type Source = Identity["source"];
 
-const attestationOf = { tpm: "tpm", x509: "x509", "symmetric-key": "symmetricKey" } as const;
+export const attestationOf = { tpm: "tpm", x509: "x509", "symmetric-key": "symmetricKey" } as const;
 
 /** The source that the configuration means on this machine. */
-async function identitySource({ identity }: Config): Promise<Source> {
+export async function identitySource({ identity }: Config): Promise<Source> {
   if (identity.source !== "auto") return identity.source;
   const { tpmIsThere } = await import("../identity/tpm.ts");
   if (tpmIsThere(identity.tpm.tcti)) return "tpm";
@@ -78,7 +78,7 @@ async function wantedKey(
 }
 
 /** The identity's own facts without opening a TPM: another one than the saved is found out when it is opened. */
-async function ownFacts({ identity }: Config, source: Source, saved?: Assignment): Promise<OwnFacts> {
+export async function ownFacts({ identity }: Config, source: Source, saved?: Assignment): Promise<OwnFacts> {
   if (source === "tpm")
     return { "ek-sha256": saved?.attestation === "tpm" ? saved.publicKeySha256 : undefined };
   if (source !== "x509" || !factsUsedIn(identity.registrationId).includes("cn")) return {};

@@ -2,14 +2,18 @@
 // service last confirm it. One object, whether the daemon tells it of itself or a command finds it on disk.
 
 import type { Assignment } from "../assignment/assignment.ts";
-import type { Generation } from "../assignment/generations.ts";
+import { type Generation, loadCurrent } from "../assignment/generations.ts";
 import type { Config } from "../config/schema.ts";
-import type { ErrorCode, MooringError } from "../errors.ts";
+import { asMooringError, type ErrorCode, type MooringError } from "../errors.ts";
+import type { Clock } from "../system/clock.ts";
+import type { Log } from "../system/log.ts";
 import type { ClockState } from "../system/trusted-time.ts";
-import type { Attempts } from "./attempts.ts";
-import { type Decision, meansDisenrolled } from "./decide.ts";
+import { type Attempts, openAttempts } from "./attempts.ts";
+import { type Decision, decide, meansDisenrolled } from "./decide.ts";
 import { needsItsHubKey } from "./hub-key.ts";
 import { staysWithdrawn } from "./serve.ts";
+import { lookAround } from "./situation.ts";
+import { openTrustedTime } from "./time.ts";
 
 /** Times are ISO 8601, UTC. */
 export interface Status {
@@ -56,6 +60,41 @@ interface Failure {
   readonly trackingId?: string;
 }
 
+/**
+ * The status where no daemon runs; its decision is what `mooring provision` would do now. Reads the state and the
+ * identity's files. Throws what reading the state throws.
+ */
+export async function readStatus(
+  config: Config,
+  tools: { readonly clock: Clock; readonly log: Log },
+): Promise<Status> {
+  const current = loadCurrent(config.state.directory, tools);
+  const attempts = openAttempts(config.state.directory, { ...tools, isReadOnly: true });
+  return statusOf(config, {
+    alive: { running: false },
+    current,
+    ...(await outlook(config, current, attempts, tools)),
+    attempts,
+    clock: openTrustedTime(config, attempts, tools).state,
+    now: tools.clock.now(),
+  });
+}
+
+async function outlook(
+  config: Config,
+  current: Generation | undefined,
+  attempts: Attempts,
+  tools: { readonly clock: Clock; readonly log: Log },
+): Promise<{ decision: Decision } | { trouble: MooringError }> {
+  try {
+    return {
+      decision: decide(await lookAround(config, current, attempts, { ...tools, operatorAsks: false })),
+    };
+  } catch (error) {
+    return { trouble: asMooringError(error) };
+  }
+}
+
 /** What a status is made from. */
 export interface Findings {
   readonly alive: Alive;
@@ -99,7 +138,8 @@ export async function statusOf(config: Config, findings: Findings): Promise<Stat
   };
 }
 
-function usable(config: Config, current: Generation | undefined): Usable {
+/** Of the current generation; reads nothing but its marks. */
+export function usable(config: Config, current: Generation | undefined): Usable {
   if (!current) return { yes: false, because: "there is no assignment" };
   const { assignment, number: generation } = current;
   if (staysWithdrawn(config, current))

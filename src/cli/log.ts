@@ -33,6 +33,7 @@ const sentences: Record<string, (f: Fields) => string> = {
   "assignment.promoted": (f) => `assigned: ${f["deviceId"]} at ${f["assignedHub"]}`,
   "assignment.kept": (f) => `keeping the assignment: ${f["deviceId"]} at ${f["assignedHub"]}`,
   "tpm.hub-key-persisted": (f) => `the hub key is in the TPM at ${f["handle"]}`,
+  "wait.started": () => "waiting for an identity to use",
   "output.written": (f) => `published ${f["path"]}`,
 };
 

@@ -34,6 +34,18 @@ export function printFacts(facts: Readonly<Record<string, string | number | unde
     printLine(`${paint("dim", name.padEnd(width))}  ${visible(String(value))}`);
 }
 
+export type Row = readonly [name: string, text: string, style?: keyof typeof styles];
+
+/** The same in groups, with colours. */
+export function printRows(groups: readonly (readonly Row[])[]): void {
+  const width = Math.max(...groups.flat().map(([name]) => name.length));
+  for (const [index, rows] of groups.entries()) {
+    if (index > 0) printLine();
+    for (const [name, text, style] of rows)
+      printLine(`${paint("dim", name.padEnd(width))}  ${style ? paint(style, text) : text}`);
+  }
+}
+
 /** Tells what failed, why, and what to do; answers with the exit code. A bug shows its stack only when asked. */
 export function reportError(thrown: unknown, { json, verbose }: { json: boolean; verbose: boolean }): number {
   const error = asMooringError(thrown);

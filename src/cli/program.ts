@@ -12,6 +12,7 @@ import { addProvisionCommands } from "./provision.ts";
 import { addErrandCommand, addRunCommand } from "./run.ts";
 import { addServiceCommands } from "./service.ts";
 import { addStatusCommand } from "./status.ts";
+import { addWaitCommand } from "./wait.ts";
 
 const introduction =
   "Gives this gateway its place in the cloud: reads who it is from a TPM 2.0 or an X.509 certificate, registers " +
@@ -73,6 +74,7 @@ const commands: Readonly<Record<string, Add>> = {
   reprovision: addProvisionCommands,
   rollback: addProvisionCommands,
   status: addStatusCommand,
+  wait: addWaitCommand,
   identity: addIdentityCommands,
   config: addConfigCommands,
   enrollment: addEnrollment,

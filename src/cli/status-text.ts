@@ -3,10 +3,7 @@
 
 import type { Decision } from "../agent/decide.ts";
 import type { Status } from "../agent/status.ts";
-
-type Style = "bold" | "dim" | "red" | "green" | "yellow";
-
-export type Row = readonly [name: string, text: string, style?: Style];
+import type { Row } from "./output.ts";
 
 /** Names and texts of the lines, in groups. `now`: milliseconds since 1970. */
 export function statusRows(status: Status, now: number): readonly (readonly Row[])[] {

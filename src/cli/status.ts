@@ -1,54 +1,39 @@
-// `mooring status`: what this gateway is assigned to, and whether the configuration still asks for the same.
+// `mooring status`: is the agent alive, is there an identity to use, and when did the service confirm it.
 
 import type { Command } from "commander";
+import type { Tools } from "../agent/connect.ts";
+import type { Status } from "../agent/status.ts";
 import { loadConfig } from "../config/load.ts";
-import { MooringError } from "../errors.ts";
+import type { Config } from "../config/schema.ts";
+import { viaDaemon } from "./daemon.ts";
 import { type CommonOptions, commandTools, withCommonOptions } from "./options.ts";
-import { paint, printFacts, printJson, printLine } from "./output.ts";
+import { printJson, printRows } from "./output.ts";
 
 export function addStatusCommand(program: Command): void {
   withCommonOptions(program.command("status"))
-    .description("show the assignment, and whether it still fits the configuration")
+    .description("show whether the agent runs, what is assigned, and what comes next")
     .addHelpText(
       "after",
-      "\nReads local state only: no network, no TPM. Exits 0 with an assignment, 66 without one.",
+      `
+Asks the daemon, or reads the state directory where none runs: no network, no TPM.
+Exits 0 when there is an identity to use, 66 when there is none.
+
+In a script:
+  mooring status --json | jq -r .usable.assignment.assignedHub`,
     )
     .action(async (options: CommonOptions) => {
       const config = loadConfig(options.config);
-      const tools = commandTools(options);
-      const [{ loadCurrent }, { decide }, { lookAround }, { openAttempts }] = await Promise.all([
-        import("../assignment/generations.ts"),
-        import("../agent/decide.ts"),
-        import("../agent/situation.ts"),
-        import("../agent/attempts.ts"),
-      ]);
-      const generation = loadCurrent(config.state.directory, tools);
-      if (!generation) {
-        throw new MooringError("ERR_NOT_PROVISIONED", `there is no assignment in ${config.state.directory}`);
-      }
-      const { assignment, number } = generation;
-      const attempts = openAttempts(config.state.directory, { ...tools, isReadOnly: true });
-      const facts = await lookAround(config, generation, attempts, { ...tools, operatorAsks: false });
-      const decision = decide(facts);
-      if (options.json) {
-        printJson({ ...assignment, generation: number, decision });
-        return;
-      }
-      printFacts({
-        hub: assignment.assignedHub,
-        "device id": assignment.deviceId,
-        "registration id": assignment.registrationId,
-        "id scope": assignment.idScope,
-        attestation: assignment.attestation,
-        transport: assignment.transport,
-        substatus: assignment.substatus,
-        since: assignment.assignedAt,
-        generation: number,
-      });
-      printLine(
-        "because" in decision
-          ? paint("yellow", `\`mooring provision\` would register again: ${decision.because}.`)
-          : paint("green", "The assignment fits the configuration."),
-      );
+      const status = await currentStatus(config, commandTools(options));
+      if (options.json) printJson(status);
+      else printRows((await import("./status-text.ts")).statusRows(status, Date.now()));
+      if (!status.usable.yes) process.exitCode = 66;
     });
+}
+
+/** The daemon's word, or what is on disk. */
+async function currentStatus(config: Config, tools: Tools): Promise<Status> {
+  const told = await viaDaemon(config, { do: "status" }, tools);
+  if (told !== "no daemon") return told;
+  const { readStatus } = await import("../agent/status.ts");
+  return readStatus(config, tools);
 }

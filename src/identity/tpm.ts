@@ -74,7 +74,7 @@ export async function openTpmIdentity(
     return {
       source: "tpm",
       attestation: "tpm",
-      registrationId: (await options.nameFor?.(publicKeySha256)) ?? tpmRegistrationId(endorsementKey),
+      registrationId: (await options.nameFor?.(publicKeySha256)) ?? tpmRegistrationIdOf(publicKeySha256),
       publicKeySha256,
       endorsementKey,
       storageRootKey,
@@ -101,9 +101,12 @@ function readAuth(file: string | undefined, what: string, log: Log): Secret | un
 }
 
 /** The registration id that Azure's tools give to a TPM: lower-case base32 of SHA-256 of the EK's TPM2B_PUBLIC. */
-export function tpmRegistrationId(endorsementKey: Uint8Array): string {
-  return base32(createHash("sha256").update(endorsementKey).digest());
-}
+export const tpmRegistrationId = (endorsementKey: Uint8Array): string =>
+  base32(createHash("sha256").update(endorsementKey).digest());
+
+/** The same from the hash, hex, as assignments keep it. */
+export const tpmRegistrationIdOf = (endorsementKeySha256: string): string =>
+  base32(Buffer.from(endorsementKeySha256, "hex"));
 
 /** RFC 4648, section 6, in lower case and without padding. */
 function base32(bytes: Buffer): string {

@@ -89,7 +89,14 @@ describe("the retry classes", () => {
   /** By lane: what every code of the table means to an agent that stays. */
   const lanes: Record<string, readonly string[]> = {
     line: ["ERR_DNS", "ERR_CONNECT", "ERR_PROXY", "ERR_LOCKED"],
-    "back-off": ["ERR_TPM_BUSY", "ERR_CONNECTION_LOST", "ERR_DEADLINE", "ERR_CANCELLED"],
+    "back-off": [
+      "ERR_TPM_BUSY",
+      "ERR_CONNECTION_LOST",
+      "ERR_DEADLINE",
+      "ERR_CANCELLED",
+      "ERR_CONTROL_BUSY",
+      "ERR_DAEMON_LOST",
+    ],
     throttled: ["ERR_THROTTLED", "ERR_SERVICE_UNAVAILABLE"],
     condition: ["ERR_CERTIFICATE_NOT_YET_VALID", "ERR_CLOCK_IMPLAUSIBLE"],
     slow: [
@@ -137,6 +144,10 @@ describe("the retry classes", () => {
       "ERR_TPM_AUTHORIZATION",
       "ERR_NOT_PROVISIONED",
       "ERR_NO_PREVIOUS",
+      "ERR_CONTROL_PERMISSION",
+      "ERR_CONTROL_SOCKET",
+      "ERR_CONTROL_PROTOCOL",
+      "ERR_DAEMON_RUNNING",
       "ERR_SERVICE_START",
       "ERR_CONNECTION_STRING",
       "ERR_ENROLLMENT_NOT_FOUND",

@@ -1,0 +1,119 @@
+// `mooring wait`: for units and scripts that need the assignment. Asks the daemon, or watches the disk where none runs;
+// a daemon that comes or goes meanwhile makes no difference.
+
+import { type FSWatcher, watch } from "node:fs";
+import type { Command } from "commander";
+import { safeParse } from "valibot";
+import type { Tools } from "../agent/connect.ts";
+import type { Status } from "../agent/status.ts";
+import { loadConfig } from "../config/load.ts";
+import type { Config } from "../config/schema.ts";
+import { duration } from "../config/values.ts";
+import { MooringError } from "../errors.ts";
+import { withDeadline } from "../system/deadline.ts";
+import { silentLog } from "../system/log.ts";
+import { viaDaemon } from "./daemon.ts";
+import { type CommonOptions, commandTools, withCommonOptions } from "./options.ts";
+import { paint, printJson, printLine } from "./output.ts";
+
+export function addWaitCommand(program: Command): void {
+  withCommonOptions(program.command("wait"))
+    .description("block until there is an identity to use")
+    .option("--timeout <time>", 'give up after this time, such as "90s"; "infinity" never does', "5min")
+    .addHelpText(
+      "after",
+      `
+Exits 0 once an assignment is there and usable, 75 when the time is over. It asks for nothing itself: the
+daemon or \`mooring provision\` have to bring it.
+
+In the unit of a program that needs the hub:
+  ExecStartPre=/usr/local/bin/mooring wait --timeout 10min`,
+    )
+    .action(async (options: CommonOptions & { timeout: string }) => {
+      const limitMs = timeoutMs(options.timeout);
+      const config = loadConfig(options.config);
+      const tools = commandTools(options);
+      const status = await within(limitMs, options.timeout, tools, (signal) =>
+        waitForIdentity(config, { ...tools, signal }),
+      );
+      if (options.json) printJson(status);
+      else {
+        const { deviceId, assignedHub } = status.usable.assignment ?? {};
+        printLine(`${paint("green", "Ready:")} ${deviceId} at ${assignedHub}`);
+      }
+    });
+}
+
+/** Undefined for no limit. Throws ERR_USAGE. */
+function timeoutMs(text: string): number | undefined {
+  if (text === "infinity") return undefined;
+  const { success, output, issues } = safeParse(duration, /^\d+$/.test(text) ? Number(text) : text);
+  if (success) return output;
+  throw new MooringError("ERR_USAGE", `--timeout ${issues[0].message}`);
+}
+
+async function within<Result>(
+  limitMs: number | undefined,
+  limit: string,
+  tools: Tools,
+  act: (signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  if (limitMs === undefined) return act(tools.signal);
+  try {
+    return await withDeadline(limitMs, tools, ({ signal }) => act(signal));
+  } catch (error) {
+    if (!(error instanceof MooringError && error.code === "ERR_DEADLINE")) throw error;
+    throw new MooringError("ERR_DEADLINE", `there was no identity to use within ${limit}`, {
+      hint: "see what is in the way with `mooring status`",
+    });
+  }
+}
+
+async function waitForIdentity(config: Config, tools: Tools): Promise<Status> {
+  const { readStatus, usable } = await import("../agent/status.ts");
+  const { loadCurrent } = await import("../assignment/generations.ts");
+  tools.log.debug("wait.started");
+  for (let log = tools.log; ; log = silentLog) {
+    const told = await answerOf(config, tools);
+    if (told !== "no daemon") return told;
+    // What is wrong with the disk is said once.
+    const current = loadCurrent(config.state.directory, { log });
+    if (usable(config, current).yes) return readStatus(config, tools);
+    await somethingChanged(config.state.directory, tools);
+  }
+}
+
+/** A daemon that stops or is busy is waited for, like one that has not started. */
+async function answerOf(config: Config, tools: Tools): Promise<Status | "no daemon"> {
+  try {
+    return await viaDaemon(config, { do: "wait" }, tools);
+  } catch (error) {
+    if (tools.signal.aborted || !(error instanceof MooringError && passing.has(error.code))) throw error;
+    tools.log.debug("wait.daemon-gone", { code: error.code });
+    return "no daemon";
+  }
+}
+
+const passing: ReadonlySet<string> = new Set(["ERR_DAEMON_LOST", "ERR_CANCELLED", "ERR_CONTROL_BUSY"]);
+
+/** Also without a sign of it: the state directory may not be there yet, and the daemon lives elsewhere. */
+const lookEveryMs = 1000;
+
+async function somethingChanged(directory: string, { clock, signal }: Tools): Promise<void> {
+  const changed = new AbortController();
+  const watcher = watchIfThere(directory, () => changed.abort());
+  try {
+    await clock.sleep(lookEveryMs, { signal: AbortSignal.any([signal, changed.signal]) }).catch(() => {});
+    signal.throwIfAborted();
+  } finally {
+    watcher?.close();
+  }
+}
+
+function watchIfThere(directory: string, onChange: () => void): FSWatcher | undefined {
+  try {
+    return watch(directory, onChange).on("error", () => {});
+  } catch {
+    return undefined;
+  }
+}
