@@ -6,7 +6,7 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileS
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createGateway, type Gateway, publicPart } from "../support/gateway.ts";
 import { type LocalService, startService } from "../support/local-service.ts";
-import { refuse, succeed } from "../support/mooring.ts";
+import { refuse, succeed, usableIn } from "../support/mooring.ts";
 import { type Issued, issue, x509Identity } from "../support/pki.ts";
 import { privateMounts, withoutPrivilege } from "../support/private-mounts.ts";
 
@@ -49,13 +49,13 @@ describe("a full disk", () => {
     const error = await refuse(gateway.run("reprovision", { under }), "ERR_STATE_FULL");
     expect(error).toMatchObject({ exitCode: 74, path: expect.stringContaining(state) });
     expect(mounts.run(`cat ${state}/hub.env`)).toBe(output);
-    const status = await succeed(gateway.run("status", { under }));
+    const status = await usableIn(gateway.run("status", { under }));
     expect(status).toMatchObject({ generation: 1, ...publicPart(first) });
     expect(await succeed(gateway.run("provision", { under }))).toMatchObject({ outcome: "kept" });
 
     mounts.run(`rm ${state}/ballast`);
     await succeed(gateway.run("reprovision", { under }));
-    expect(await succeed(gateway.run("status", { under }))).toMatchObject({ generation: 2 });
+    expect(await usableIn(gateway.run("status", { under }))).toMatchObject({ generation: 2 });
   });
 
   it("is said before the service is asked when there is no room for anything", async () => {
@@ -79,7 +79,7 @@ describe("a read-only state directory", () => {
     const error = await refuse(gateway.run("reprovision", { under }), "ERR_STATE_DIRECTORY");
     expect(error).toMatchObject({ exitCode: 73, message: expect.stringContaining(state) });
     expect(service.stored("registration", name)).toEqual(recorded);
-    expect(publicPart(await succeed(gateway.run("status", { under })))).toEqual(publicPart(first));
+    expect(publicPart(await usableIn(gateway.run("status", { under })))).toEqual(publicPart(first));
     expect(await succeed(gateway.run("provision", { under }))).toMatchObject({ outcome: "kept" });
   });
 
@@ -120,7 +120,9 @@ describe("damage on the disk", () => {
     writeFileSync(file, readFileSync(file, "utf8").replace(/"deviceId": ".*"/, '"deviceId": "xx"'));
     const run = await gateway.run("status");
     expect(run.code).toBe(0);
-    expect(run.json).toMatchObject({ generation: 1, assignedAt: first["assignedAt"] });
+    expect(run.json).toMatchObject({
+      usable: { generation: 1, assignment: { assignedAt: first["assignedAt"] } },
+    });
     expect(run.stderr).toContain("state.fell-back");
     expect(readdirSync(`${gateway.stateDirectory}/quarantine`)).toHaveLength(1);
     expect(await succeed(gateway.run("provision"))).toMatchObject({ outcome: "kept", deviceId: name });

@@ -16,7 +16,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createGateway, type Gateway, publicPart } from "../support/gateway.ts";
 import { type LocalService, startService } from "../support/local-service.ts";
-import { mooring, program, refuse, succeed } from "../support/mooring.ts";
+import { mooring, program, refuse, succeed, usableIn } from "../support/mooring.ts";
 import { issue, x509Identity } from "../support/pki.ts";
 
 let service: LocalService;
@@ -124,11 +124,7 @@ describe("reprovision", () => {
     expect(readlinkSync(join(gateway.stateDirectory, "current"))).toBe("generations/000002");
     const kept = readFileSync(join(gateway.stateDirectory, "generations/000001/assignment.json"), "utf8");
     expect(JSON.parse(kept)).toEqual(before);
-    expect(await succeed(gateway.run("status"))).toMatchObject({
-      generation: 2,
-      decision: { act: "keep" },
-      ...publicPart(second),
-    });
+    expect(await usableIn(gateway.run("status"))).toMatchObject({ generation: 2, ...publicPart(second) });
   });
 
   it("moves to the hub that the service now names, and publishes it", async () => {
@@ -146,7 +142,7 @@ describe("reprovision", () => {
     const output = readFileSync(join(gateway.stateDirectory, "hub.env"));
     await succeed(service.operator("enrollment", "update", name, "--status", "disabled", "--json"));
     await refuse(gateway.run("reprovision"), "ERR_DISABLED");
-    expect(publicPart(await succeed(gateway.run("status")))).toEqual(publicPart(first));
+    expect(publicPart(await usableIn(gateway.run("status")))).toEqual(publicPart(first));
     expect(readFileSync(join(gateway.stateDirectory, "hub.env"))).toEqual(output);
     expect(await succeed(gateway.run("provision"))).toMatchObject({ outcome: "kept" });
   });
@@ -154,12 +150,21 @@ describe("reprovision", () => {
 
 describe("status", () => {
   it("exits with 66 before there is an assignment, and with 0 once there is", async () => {
-    await refuse(gateway.run("status"), "ERR_NOT_PROVISIONED");
+    const none = await gateway.run("status");
+    expect(none).toMatchObject({ code: 66, stderr: "" });
+    expect(none.json).toMatchObject({
+      alive: { running: false },
+      usable: { yes: false, because: "there is no assignment" },
+      decision: { act: "provision", trigger: "first-boot" },
+    });
     expect(existsSync(gateway.stateDirectory)).toBe(false);
     await succeed(gateway.run("provision"));
     expect(await succeed(gateway.run("status"))).toMatchObject({
-      assignedHub: "hub.example",
-      deviceId: name,
+      alive: { running: false },
+      usable: { yes: true, generation: 1, assignment: { assignedHub: "hub.example", deviceId: name } },
+      confirmed: { at: gateway.assignment()["assignedAt"], by: "service" },
+      decision: { act: "keep" },
+      clock: "plausible",
     });
   });
 
@@ -254,7 +259,7 @@ describe("outputs", () => {
         { path: gateway.file("good.env"), status: "written" },
       ],
     });
-    expect(await succeed(gateway.run("status"))).toMatchObject({ deviceId: name });
+    expect(await usableIn(gateway.run("status"))).toMatchObject({ deviceId: name });
   });
 });
 

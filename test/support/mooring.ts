@@ -78,6 +78,13 @@ export async function succeed(running: Promise<Run>): Promise<Record<string, unk
   return run.json;
 }
 
+/** What `status --json` says of the identity, `generation` and the assignment's fields. */
+export async function usableIn(running: Promise<Run>): Promise<Record<string, unknown>> {
+  const status = await succeed(running);
+  const { assignment, ...usable } = status["usable"] as Record<string, unknown>;
+  return { ...usable, ...(assignment as Record<string, unknown>) };
+}
+
 /** The error object of a `--json` command that has to fail: in its own words, with its code's exit code, and no stack. */
 export async function refuse(running: Promise<Run>, code: ErrorCode): Promise<Record<string, unknown>> {
   const run = await running;

@@ -108,7 +108,8 @@ async function lossesWithoutNetwork(
   const offline = (command: string): Promise<Run> =>
     mooring([command, "--config", gateway.file("offline.toml"), "--json"]);
   const losses: string[] = [];
-  if (before !== undefined || (await offline("status")).code !== 66) {
+  const { usable } = (await offline("status")).json as { usable?: { assignment?: object } };
+  if (before !== undefined || usable?.assignment) {
     const run = await offline("provision");
     if (run.code !== 0 || run.json["outcome"] !== "kept")
       losses.push(`nothing is served offline: ${run.stderr}`);
