@@ -7,12 +7,16 @@ import { ask, type ConfirmOptions, mustAsk } from "./confirmation.ts";
 import { integer } from "./integer.ts";
 import { printFacts, printJson, printLine } from "./output.ts";
 import { type ServiceOptions, withServiceClient, withServiceOptions } from "./service-client.ts";
+import { addScenarioCommands } from "./service-scenario.ts";
 import { openTable } from "./table.ts";
 
 export function addServiceManagementCommands(service: Command): void {
   addHubCommands(service.command("hub").description("hubs that devices may be assigned to"));
   addPolicyCommands(
     service.command("policy").description("keys that operators sign in with, and what they allow"),
+  );
+  addScenarioCommands(
+    service.command("scenario").description("what the service does wrong on purpose, to try devices"),
   );
   addQuotaCommands(service.command("quota").description("how much a minute is let in, as Azure limits it"));
 }

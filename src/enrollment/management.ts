@@ -6,6 +6,7 @@ import type { Ask, Waiting } from "./client.ts";
 import type { ServiceConnection } from "./connection-string.ts";
 import type { ServiceRequest } from "./exchange.ts";
 import type { RegistrationRecord } from "./record.ts";
+import { type Scenarios, scenarios } from "./scenarios.ts";
 
 export interface Hub {
   readonly hostName: string;
@@ -42,6 +43,7 @@ export interface Management {
   setQuotas(quotas: Quotas, options: Waiting): Promise<Quotas>;
   /** All of them, those whose enrollment is gone included. */
   registrations(options: Waiting): AsyncGenerator<RegistrationRecord>;
+  readonly scenarios: Scenarios;
 }
 
 export function management(ask: Ask, connection: ServiceConnection): Management {
@@ -85,6 +87,7 @@ export function management(ask: Ask, connection: ServiceConnection): Management 
         after = page.next;
       } while (after !== undefined);
     },
+    scenarios: scenarios(call),
   };
 }
 
