@@ -23,7 +23,7 @@ import {
   encodeRecord,
   type LastFailure,
 } from "./attempt-record.ts";
-import { budgetRefillMs, fullBudget, laneOf, type Next, nextAttempt, splayMs } from "./pace.ts";
+import { budgetRefillMs, fullBudget, type Lane, laneOf, type Next, nextAttempt, splayMs } from "./pace.ts";
 
 /** A wait that manners ask for. */
 export interface Pause {
@@ -197,8 +197,7 @@ export function attemptsOn(
         return {
           ...rest,
           failures,
-          // Whoever could not even ask has cost the service nothing.
-          budget: { left: lane === "line" && running ? Math.min(fullBudget, left + 1) : left, from },
+          budget: { left: running && isFree(lane) ? Math.min(fullBudget, left + 1) : left, from },
           ...(!isStop && { lastFailure: lastFailure(error, running, from) }),
           ...("delayMs" in next && { wait: { ...next, from } }),
         };
@@ -221,6 +220,9 @@ export function attemptsOn(
       })),
   };
 }
+
+/** Whoever could not even ask, or did with a wrong clock, has cost the service next to nothing. */
+const isFree = (lane: Lane | undefined): boolean => lane === "line" || lane === "condition";
 
 /** A board without a battery that is switched off often would otherwise begin the same wait again and again. */
 const longestUndatedMs = 5 * 60_000;

@@ -1,7 +1,7 @@
 // Whose fault a failed attempt is. Certificates and tokens carry times, so a wrong clock makes every side refuse every
 // other: that is said of the clock, and never taken for a refusal of this device.
 
-import { MooringError } from "../errors.ts";
+import { type ErrorCode, MooringError } from "../errors.ts";
 import { isOutOfDate } from "../system/network-error.ts";
 import type { TrustedTime } from "../system/trusted-time.ts";
 
@@ -19,18 +19,19 @@ export async function blamingClock<T>(time: TrustedTime, attempt: () => Promise<
   }
 }
 
-function dependsOnTime(error: MooringError): boolean {
-  switch (error.code) {
-    case "ERR_CERTIFICATE_EXPIRED":
-    case "ERR_CERTIFICATE_NOT_YET_VALID":
-    case "ERR_UNAUTHORIZED":
-      return true;
-    case "ERR_TLS_SERVER":
-      return isOutOfDate(error.cause);
-    default:
-      return false;
-  }
-}
+const ofTime: ReadonlySet<ErrorCode> = new Set([
+  "ERR_CLOCK_IMPLAUSIBLE",
+  "ERR_CERTIFICATE_EXPIRED",
+  "ERR_CERTIFICATE_NOT_YET_VALID",
+  "ERR_UNAUTHORIZED",
+  "ERR_TLS_SERVER",
+]);
+
+/** What failed so at one time may work at another: when the clock is set, it is worth trying at once. */
+export const mayBeOfTime = (code: ErrorCode): boolean => ofTime.has(code);
+
+const dependsOnTime = ({ code, cause }: MooringError): boolean =>
+  mayBeOfTime(code) && (code !== "ERR_TLS_SERVER" || isOutOfDate(cause));
 
 /** The service's date came with its refusal of a token. */
 function skewOf({ details: { clockSkewMs } }: MooringError): string | undefined {

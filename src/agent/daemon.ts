@@ -6,6 +6,7 @@ import type { Config } from "../config/schema.ts";
 import { asMooringError, causeText, MooringError } from "../errors.ts";
 import { recordAttempt } from "./attempt.ts";
 import { type Attempts, type AttemptTools, openAttempts } from "./attempts.ts";
+import { mayBeOfTime } from "./clock-fault.ts";
 import type { Tools } from "./connect.ts";
 import type { Decision, Reason } from "./decide.ts";
 import type { Work } from "./errand.ts";
@@ -202,12 +203,19 @@ export class Daemon {
   async #take(wake: Wake): Promise<void> {
     if (wake === "reload") this.#reload();
     if (wake === "roll-back") await this.#rollBack();
-    // Something changed, or a person has come: what failed before may work now.
-    if (wake === "reload" || wake === "identity-changed" || wake === "start" || wake === "operator") {
+    if (this.#isNewStart(wake)) {
       this.#attempts.forgive();
       this.#finalFailure = undefined;
     }
     if (wake === "reload") await this.serve();
+  }
+
+  /** Something changed, or a person has come: what failed before may work now. */
+  #isNewStart(wake: Wake): boolean {
+    const isClock = wake === "clock-stepped" || (wake === "clock-waited" && !this.#isClockGivenUp);
+    const { lastFailure } = this.#attempts;
+    if (isClock) return lastFailure !== undefined && mayBeOfTime(lastFailure.code);
+    return wake === "reload" || wake === "identity-changed" || wake === "start" || wake === "operator";
   }
 
   /** A configuration that cannot be read leaves the old one in force. */

@@ -393,6 +393,21 @@ describe("the clock", () => {
     await becomes("resting");
   });
 
+  it("that was years ahead makes what failed over it worth another try when it is set, and nothing else", async () => {
+    answer = "ERR_CERTIFICATE_EXPIRED";
+    const { daemon } = start();
+    await becomes("stopped");
+    answer = "ERR_KEY_MISMATCH";
+    daemon.notice("clock-stepped");
+    await attempts(2);
+    await becomes("stopped");
+    daemon.notice("clock-stepped");
+    answer = "assign";
+    daemon.notice("identity-changed");
+    await becomes("resting");
+    expect(errands).toHaveLength(3);
+  });
+
   it("that is never set delays the attempt, and does not prevent it", async () => {
     clock.setWall(0);
     start();
