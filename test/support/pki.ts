@@ -17,19 +17,21 @@ export interface IssueOptions {
   /** Who signs; it signs itself when absent. */
   readonly by?: Issued;
   readonly isCa?: boolean;
+  /** The common name, if it is another. */
+  readonly subject?: string;
   /** -1 is over already. */
   readonly days?: number;
   /** As in CertificateOptions. */
   readonly madeAt?: string;
 }
 
-/** NAME.key and NAME.pem in `directory`, for the common name NAME. */
+/** NAME.key and NAME.pem in `directory`, for the common name NAME unless told otherwise. */
 export function issue(directory: string, name: string, options: IssueOptions = {}): Issued {
-  const { keyType = "EC P-256", by, isCa = false, days = 2, madeAt = "+0d" } = options;
+  const { keyType = "EC P-256", by, isCa = false, subject = name, days = 2, madeAt = "+0d" } = options;
   const keyFile = makeKey(directory, `${name}.key`, keyType);
   const certificateFile = makeCertificate(directory, `${name}.pem`, {
     key: keyFile,
-    subject: `/CN=${name}`,
+    subject: `/CN=${subject}`,
     days,
     madeAt,
     extensions: isCa
