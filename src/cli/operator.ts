@@ -2,5 +2,7 @@
 // keeps its assignment loads none of them.
 
 export { addEnrollmentCommands } from "./enrollment.ts";
+export { printDeviceEnrollment } from "./identity-enroll.ts";
 export { addRegistrationCommands } from "./registration.ts";
 export { addServiceManagementCommands } from "./service-management.ts";
+export { enrollmentOf } from "./this-device.ts";

@@ -13,7 +13,14 @@ export const visible = (text: string): string =>
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
   text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, "·");
 
-const styles = { bold: [1, 22], dim: [2, 22], red: [31, 39], green: [32, 39], yellow: [33, 39] } as const;
+const styles = {
+  bold: [1, 22],
+  dim: [2, 22],
+  red: [31, 39],
+  green: [32, 39],
+  yellow: [33, 39],
+  ink: ["30;107", "39;49"],
+} as const;
 
 /** Colours `text` when `stream` is a terminal and nobody objected (https://no-color.org). */
 export function paint(
