@@ -50,7 +50,7 @@ export async function checkFile(file: string, kind: Kind): Promise<CheckedFile> 
     for await (const source of sourceRows(file, kind, hash)) {
       rows++;
       const { line } = source;
-      const found = findingsOf(source, kind);
+      const found = findingsOf(source, kind, formatOf(file));
       const key = idOf(source, kind)?.toLowerCase();
       const before = key === undefined ? undefined : lineOf.get(key);
       if (before !== undefined) found.push(`${kind.noun} ${idOf(source, kind)} is on line ${before} already`);
@@ -76,13 +76,20 @@ export async function* readRows(file: string, kind: Kind): AsyncGenerator<FileRo
   }
 }
 
-function findingsOf(source: SourceRow, kind: Kind): string[] {
+function findingsOf(source: SourceRow, kind: Kind, format: Format): string[] {
   const checked = source.problems.length > 0 || !source.record ? source : checkRow(source.record, kind);
   return (checked.problems ?? []).map(({ member, problem }) => {
-    const column = columnsOf(kind).find((each) => each.member === member);
-    const name = member === "" ? "" : `${column?.name ?? member}: `;
-    return `${name}${problem}`;
+    const name = format === "csv" ? columnName(member, kind) : member;
+    return name === "" ? problem : `${name}: ${problem}`;
   });
+}
+
+/** What a member, or the member that it is part of, is called in a spreadsheet. */
+function columnName(member: string, kind: Kind): string {
+  const column = columnsOf(kind).find(
+    (each) => member === each.member || member.startsWith(`${each.member}.`),
+  );
+  return column ? column.name + member.slice(column.member.length) : member;
 }
 
 function idOf({ record }: SourceRow, { idMember }: Kind): string | undefined {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { isHmacKey, nameOfPublic, wrappedKeyName } from "../../src/tpm/public-area.ts";
+import { endorsementKeyProblem, isHmacKey, nameOfPublic, wrappedKeyName } from "../../src/tpm/public-area.ts";
 import vectors from "../fixtures/tpm/public-vectors.json" with { type: "json" };
 import { thrownBy } from "../support/thrown.ts";
 
@@ -50,5 +50,43 @@ describe("the name of a wrapped key", () => {
     ];
     for (const bytes of wrong)
       expect((await thrownBy(() => wrappedKeyName(bytes))).code).toBe("ERR_TPM_KEY_REJECTED");
+  });
+});
+
+describe("an endorsement key for an enrollment", () => {
+  it.each(vectors.registrationIds)("is taken when it is one", ({ endorsementKey }) => {
+    expect(endorsementKeyProblem(endorsementKey)).toBeUndefined();
+  });
+
+  const bytes = Buffer.from(vectors.registrationIds[0]?.endorsementKey ?? "", "base64");
+
+  it("is refused wherever it is cut, and when something follows", () => {
+    const cut = Array.from({ length: bytes.length }, (_, size) => bytes.subarray(0, size));
+    for (const wrong of [...cut, Buffer.concat([bytes, Buffer.alloc(1)])])
+      expect(endorsementKeyProblem(wrong.toString("base64"))).toBeTypeOf("string");
+  });
+
+  it("is refused with any other type, name algorithm, cipher, scheme or size", () => {
+    const policyEnd = 12 + bytes.readUInt16BE(10);
+    const fields = [2, 4, policyEnd, policyEnd + 4, policyEnd + 6, policyEnd + 8];
+    for (const at of fields) {
+      const wrong = Buffer.from(bytes);
+      wrong.writeUInt16BE(wrong.readUInt16BE(at) ^ 0x7, at);
+      expect(endorsementKeyProblem(wrong.toString("base64")), `field at ${at}`).toBeTypeOf("string");
+    }
+  });
+
+  it.each([
+    ["nothing", ""],
+    ["no base64", "AToAAQ…"],
+    ["base64 for addresses", bytes.toString("base64url")],
+  ])("is refused when it is %s", (_, text) => {
+    expect(endorsementKeyProblem(text)).toBeTypeOf("string");
+  });
+
+  it("is refused when it is a storage key that anybody may use", () => {
+    const storageRootKey = Buffer.from(bytes);
+    storageRootKey.writeUInt32BE(0x0003_0472, 6);
+    expect(endorsementKeyProblem(storageRootKey.toString("base64"))).toContain("attributes");
   });
 });
