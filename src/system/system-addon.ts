@@ -20,14 +20,21 @@ export interface SystemAddon {
   makeUndumpable(): number;
 }
 
+let loaded: SystemAddon | "missing" | undefined;
+
 /** The add-on; undefined, with one debug line that says why, where it cannot be loaded. */
 export function systemAddon({ log }: { log: Log }): SystemAddon | undefined {
+  loaded ??= load(log) ?? "missing";
+  return loaded === "missing" ? undefined : loaded;
+}
+
+function load(log: Log): SystemAddon | undefined {
   const failures: string[] = [];
   for (const place of nativePlaces("mooring-system.node")) {
-    const loaded: { exports: unknown } = { exports: {} };
+    const module: { exports: unknown } = { exports: {} };
     try {
-      process.dlopen(loaded, place);
-      return loaded.exports as SystemAddon;
+      process.dlopen(module, place);
+      return module.exports as SystemAddon;
     } catch (error) {
       failures.push(error instanceof Error ? error.message : String(error));
     }
