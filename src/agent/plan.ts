@@ -53,7 +53,10 @@ export async function planReprovision(config: Config, tools: Pick<Tools, "clock"
 
   const source = await identitySource(config);
   const attestation = attestationOf[source];
-  const own = await ownFacts(config, source, current?.assignment);
+  const own = {
+    ...(await ownFacts(config, source, current?.assignment)),
+    ...(source === "x509" && { cn: await commonName(config) }),
+  };
   const line = await lineFor(config, { attestation, facts: own });
   const registrationId = await expectedRegistrationId(config, source, own);
   const { endpoint, idScope } = provisioning;
@@ -83,9 +86,13 @@ async function expectedRegistrationId(
   const endorsementKeySha256 = own["ek-sha256"];
   if (source === "tpm" && endorsementKeySha256 === undefined) return undefined;
   if (identity.registrationId !== undefined) return registrationIdFrom(identity.registrationId, own);
+  // A symmetric key has no other name than the configured one.
   if (endorsementKeySha256 === undefined) return own.cn;
   return (await import("../identity/tpm.ts")).tpmRegistrationIdOf(endorsementKeySha256);
 }
+
+const commonName = async ({ identity }: Config): Promise<string | undefined> =>
+  (await import("../identity/x509.ts")).x509CommonName(identity.x509 ?? {});
 
 const portOf = ({ provisioning: { ports } }: Config, transport: TransportName): number =>
   transport === "https" ? ports.https : transport === "mqtt" ? ports.mqtt : ports.mqttWs;

@@ -23,7 +23,7 @@ export async function viaDaemon<Asked extends Request>(
       stateDirectory: state.directory,
       clock,
       signal,
-      onEvent: ({ level, event, fields }) => log[level]?.(event, fields),
+      onEvent: ({ level, event, fields }) => saidByTheAnswer.has(event) || log[level]?.(event, fields),
     });
   } catch (error) {
     if (!(signal.reason instanceof MooringError && signal.reason.code === "ERR_CANCELLED")) throw error;
@@ -32,3 +32,6 @@ export async function viaDaemon<Asked extends Request>(
     });
   }
 }
+
+/** The daemon's log tells how an attempt ends; here the answer does. */
+const saidByTheAnswer: ReadonlySet<string> = new Set(["provisioning.failed", "rollback.failed"]);

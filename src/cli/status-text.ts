@@ -18,7 +18,7 @@ function agentRow({ alive: { running, activity, pid, since } }: Status, now: num
   if (!running) return ["agent", "not running"];
   const about = [
     ...(pid === undefined ? [] : [`process ${pid}`]),
-    ...(since === undefined ? [] : [`since ${ago(since, now)}`]),
+    ...(since === undefined ? [] : [sinceText(since, now)]),
   ].join(", ");
   return ["agent", `running, ${activity ?? "at work"}${about && ` (${about})`}`, "green"];
 }
@@ -123,6 +123,12 @@ function keepRow({ pending }: Extract<Decision, { act: "keep" }>, nextAttempt: S
 }
 
 const plainTime = (iso: string): string => `${iso.slice(0, 19).replace("T", " ")} UTC`;
+
+/** A clock that was set meanwhile tells nothing. */
+const sinceText = (iso: string, now: number): string => {
+  const ms = now - Date.parse(iso);
+  return ms < 0 ? `since ${plainTime(iso)}` : `for ${span(ms)}`;
+};
 
 function ago(iso: string, now: number): string {
   const ms = now - Date.parse(iso);
