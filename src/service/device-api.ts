@@ -11,7 +11,8 @@ import type { Evidence } from "./attestation/evidence.ts";
 import { createTpmChallenges } from "./attestation/tpm-challenge.ts";
 import { readDeviceRegistration } from "./device-request-body.ts";
 import { createOperations, type Registrant } from "./operations.ts";
-import { Refusal, refusalBody } from "./refusal.ts";
+import { createMeter } from "./quotas.ts";
+import { Refusal, refusalBody, Throttled } from "./refusal.ts";
 import { registrationState } from "./registrar.ts";
 import { isRegistrationId } from "./registration-id.ts";
 import type { Delivery } from "./scenario.ts";
@@ -74,11 +75,13 @@ type Outcome = Omit<DeviceAnswer, "requestId" | "delivery">;
 export function createDeviceApi(options: DeviceApiOptions): DeviceApi & { close(): Promise<void> } {
   const { store, clock, log, retryAfterSeconds } = options;
   const challenges = createTpmChallenges(clock);
+  const countRegistration = createMeter(clock);
   const operations = createOperations({ assigningMs: 0, ...options });
   const nowFor = ({ clockSkewMs = 0 }: DeviceRequest): number => clock.now() + clockSkewMs;
 
   function answer(request: DeviceRequest): Outcome {
     const apiVersion = verifyAddress(request, store.idScope);
+    if (request.operation === "register") countRegistration(store.quotas.registrationsPerMinute);
     // Polls carry whatever their client likes: nothing, a space, or the registration again.
     const body = request.operation === "operation" ? {} : readDeviceRegistration(request.body);
     verifySameId(request, body);
@@ -148,7 +151,12 @@ export function createDeviceApi(options: DeviceApiOptions): DeviceApi & { close(
 export const refuse = (
   error: Refusal,
   { requestId, now }: { requestId: string; now: number },
-): DeviceAnswer => ({ status: error.status, body: refusalBody(error, { requestId, now }), requestId });
+): DeviceAnswer => ({
+  status: error.status,
+  body: refusalBody(error, { requestId, now }),
+  requestId,
+  ...(error instanceof Throttled && { retryAfterSeconds: error.retryAfterSeconds }),
+});
 
 /** A poll's answer while there is no other. */
 export const stillAssigning = (

@@ -77,7 +77,11 @@ const schema = jsonObject({
   customAllocationDefinition: v.nullish(
     jsonObject({
       webhookUrl: v.pipe(v.string(), v.regex(/^https:\/\/\S+$/i, "not an https URL")),
-      apiVersion: v.pipe(v.string(), v.regex(/^\d{4}-\d{2}-\d{2}(-preview)?$/, "not an api-version")),
+      apiVersion: v.pipe(
+        v.string(),
+        v.regex(/^\d{4}-\d{2}-\d{2}(-preview)?$/, "not an api-version"),
+        v.minValue("2018-09-01", "older than 2018-09-01-preview, when webhooks began"),
+      ),
     }),
   ),
   etag: text,

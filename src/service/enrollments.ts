@@ -15,7 +15,8 @@ export interface WriteContext {
   readonly now: number;
 }
 
-/** Groups of one attestation type (DPS limits). */
+/** The limits of DPS; of groups there may be so many with each type of attestation. */
+const mostEnrollments = 1_000_000;
 const mostGroups = 100;
 
 export function findEnrollment<Row extends AnyEnrollment>(
@@ -44,7 +45,7 @@ export function putEnrollment<Row extends AnyEnrollment>(
     const before = kind.table(store).get(id);
     verifyMatch(before, ifMatch);
     const row = kind.read(body, { id, before, apiVersion, now });
-    if (!before && "enrollmentGroupId" in row) verifyRoom(store, row);
+    if (!before) verifyRoom(store, row);
     kind.table(store).put(row);
     return row;
   });
@@ -75,8 +76,12 @@ export function verifyMatch(before: { etag: string } | undefined, ifMatch: strin
 /** Etags travel with one, two or no levels of quotes. */
 const bareEtag = (etag: string): string => etag.trim().replace(/^W\//, "").replaceAll(/\\?"/g, "");
 
-function verifyRoom(store: Store, group: EnrollmentGroup): void {
-  const { type } = group.attestation;
+function verifyRoom(store: Store, row: AnyEnrollment): void {
+  if ("registrationId" in row) {
+    if (store.enrollments.count() < mostEnrollments) return;
+    throw new Refusal(409000, `Quota exceeded: ${mostEnrollments} individual enrollments.`);
+  }
+  const { type } = row.attestation;
   const present = store.enrollmentGroups.all().filter(({ attestation }) => attestation.type === type).length;
   if (present >= mostGroups)
     throw new Refusal(409000, `Quota exceeded: ${mostGroups} groups of type ${type}.`);

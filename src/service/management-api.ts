@@ -8,6 +8,7 @@ import { putHub, unlinkHub, viewHubs } from "./hubs.ts";
 import { type OperatorApiOptions, type OperatorRoute, operatorApi } from "./operator-api.ts";
 import { overviewRoutes } from "./overview-routes.ts";
 import { rotateKey } from "./policies.ts";
+import { readQuotas } from "./quotas.ts";
 import type { Policy } from "./records.ts";
 import { scenarioRoutes } from "./scenario-routes.ts";
 
@@ -22,6 +23,7 @@ export const managementApi = (options: ManagementApiOptions): FastifyPluginAsync
   operatorApi(options, (route) => {
     hubRoutes(route, options);
     policyRoutes(route, options);
+    quotaRoutes(route, options);
     scenarioRoutes(route, options);
     overviewRoutes(route, options);
     eventRoutes(route, options);
@@ -52,5 +54,15 @@ function policyRoutes(route: OperatorRoute, { store, log, onKeyRotated }: Manage
     onKeyRotated?.(policy);
     log.info("policy.key-rotated", { policy: policy.name, key: (body as { key: string }).key });
     return policy;
+  });
+}
+
+function quotaRoutes(route: OperatorRoute, { store, log }: ManagementApiOptions): void {
+  route("GET", "/mooring/quotas", "EnrollmentRead", () => store.quotas);
+
+  route("PUT", "/mooring/quotas", "ServiceConfig", ({ body }) => {
+    store.setQuotas(readQuotas(body));
+    log.info("quotas.changed", { ...store.quotas });
+    return store.quotas;
   });
 }

@@ -14,6 +14,7 @@ export const migrations: readonly ((db: DatabaseSync) => void)[] = [
   manageHubsAndPolicies,
   keepScenarios,
   searchAndCount,
+  limitAmounts,
 ];
 
 function createTables(db: DatabaseSync): void {
@@ -89,4 +90,20 @@ function searchAndCount(db: DatabaseSync): void {
     CREATE TABLE registration_minute (minute INTEGER PRIMARY KEY, assigned INTEGER NOT NULL, failed INTEGER NOT NULL)
       STRICT;
   `);
+}
+
+/** Quotas by the minute, and the numbers of the records that have a limit, kept up to date by SQLite. */
+function limitAmounts(db: DatabaseSync): void {
+  const none = JSON.stringify({ registrationsPerMinute: null, serviceCallsPerMinute: null });
+  db.prepare("INSERT INTO setting VALUES ('quotas', ?)").run(none);
+  db.exec("CREATE TABLE amount (name TEXT PRIMARY KEY, records INTEGER NOT NULL) WITHOUT ROWID, STRICT");
+  for (const name of ["enrollment", "registration"]) {
+    db.exec(`
+      INSERT INTO amount SELECT '${name}', count(*) FROM ${name};
+      CREATE TRIGGER ${name}_added AFTER INSERT ON ${name}
+        BEGIN UPDATE amount SET records = records + 1 WHERE name = '${name}'; END;
+      CREATE TRIGGER ${name}_deleted AFTER DELETE ON ${name}
+        BEGIN UPDATE amount SET records = records - 1 WHERE name = '${name}'; END;
+    `);
+  }
 }

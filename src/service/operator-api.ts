@@ -8,7 +8,7 @@ import type { Log } from "../system/log.ts";
 import { parseJson } from "./json-input.ts";
 import type { Guest } from "./portal/door.ts";
 import type { Policy } from "./records.ts";
-import { Refusal, refusalBody } from "./refusal.ts";
+import { Refusal, refusalBody, Throttled } from "./refusal.ts";
 import { authorize, type NeededPermission } from "./service-authorization.ts";
 import type { Store } from "./store.ts";
 
@@ -18,6 +18,8 @@ export interface OperatorApiOptions {
   readonly log: Log;
   /** Recognises a browser that is signed in to the portal; throws when what it sends is not meant by its user. */
   readonly signedIn?: (request: FastifyRequest) => Guest | undefined;
+  /** Called for each call that is authorised; throws Throttled for one too many. */
+  readonly meter?: () => void;
 }
 
 /** Who is known to ask. */
@@ -53,14 +55,15 @@ const requestIdHeader = "x-ms-request-id";
 
 /**
  * A plugin that owns its body parsing, its error answers and its body limit; `addRoutes` gives it its routes.
- * The server must route without regard to case and trailing slashes, and allow params of 512 characters:
- * `routerOptions: { caseSensitive: false, ignoreTrailingSlash: true, maxParamLength: 512 }`.
+ * The server must route without regard to case and trailing slashes, add no routes of its own, and allow params of
+ * 512 characters: `routerOptions: { caseSensitive: false, ignoreTrailingSlash: true, maxParamLength: 512 }` and
+ * `exposeHeadRoutes: false`.
  */
 export function operatorApi(
   options: OperatorApiOptions,
   addRoutes: (route: OperatorRoute) => void,
 ): FastifyPluginAsync {
-  const { store, clock, signedIn = () => undefined } = options;
+  const { store, clock, signedIn = () => undefined, meter = () => {} } = options;
   const callers = new WeakMap<FastifyRequest, Caller>();
   return async (app) => {
     app.addHook("onRequest", async (_request, reply) => {
@@ -74,7 +77,9 @@ export function operatorApi(
     });
     parseBodies(app);
     answerErrors(app, options);
+    const methods = new Map<string, string[]>();
     addRoutes((method, url, permission, answer) => {
+      methods.set(url, [...(methods.get(url) ?? []), method]);
       app.route({
         method,
         url,
@@ -86,6 +91,7 @@ export function operatorApi(
           const guest = authorization === undefined ? signedIn(request) : undefined;
           const call = { authorization, host, path, now: clock.now(), signedIn: guest?.policy };
           callers.set(request, { policy: authorize(call, store.policies.all(), permission), guest });
+          meter();
         },
         handler: (request, reply) => {
           const { id = "" } = request.params as { id?: string };
@@ -95,7 +101,26 @@ export function operatorApi(
         },
       });
     });
+    for (const [url, allowed] of methods) refuseOtherMethods(app, url, allowed, [...methods.keys()]);
   };
+}
+
+/** With 405, unless what looks like a path of its own may be somebody's id, as in `/enrollments/query`. */
+function refuseOtherMethods(
+  app: FastifyInstance,
+  url: string,
+  allowed: readonly string[],
+  urls: readonly string[],
+): void {
+  if (!url.endsWith("/:id") && urls.includes(url.replace(/[^/]+$/, ":id"))) return;
+  app.route({
+    method: app.supportedMethods.filter((method) => !allowed.includes(method)),
+    url,
+    handler: (request, reply) => {
+      reply.header("allow", allowed.join(", "));
+      throw new Refusal(405000, `Method ${request.method} is not allowed here; use ${allowed.join(" or ")}`);
+    },
+  });
 }
 
 /** JSON whatever its content type says; some clients say JSON and send nothing. */
@@ -122,6 +147,7 @@ function answerErrors(app: FastifyInstance, { clock, log }: OperatorApiOptions):
     };
     if (refusal.status < 500) log.warn("service-api.refused", { ...fields, reason: refusal.reason });
     else log.error("service-api.error", { ...fields, error });
+    if (refusal instanceof Throttled) reply.header("retry-after", refusal.retryAfterSeconds);
     return reply.code(refusal.status).send(refusalBody(refusal, { requestId, now: clock.now() }));
   });
 }

@@ -22,6 +22,16 @@ export class Refusal extends Error {
   }
 }
 
+/** 429001; whoever is told comes again after `retryAfterSeconds`. */
+export class Throttled extends Refusal {
+  readonly retryAfterSeconds: number;
+
+  constructor(retryAfterSeconds: number, message = "Operations are being throttled for this tenant.") {
+    super(429001, message, `${message} Retry-After: ${retryAfterSeconds} s`);
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+}
+
 /** The error body of both APIs; `requestId` is also sent as `x-ms-request-id`. */
 export const refusalBody = (
   { errorCode, message }: { errorCode: number; message: string },

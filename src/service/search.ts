@@ -30,10 +30,10 @@ export function searchable<Row>(db: DatabaseSync, name: "enrollment" | "registra
       WHERE key > ?1 AND (instr(key, ?2) > 0 OR instr(device_key, ?2) > 0) AND (?3 IS NULL OR status = ?3)
       ORDER BY key LIMIT ?4)
     ORDER BY key`);
-  const count = db.prepare(`SELECT count(*) AS rows FROM ${name}`);
+  const count = db.prepare("SELECT records FROM amount WHERE name = ?");
   return {
     search: ({ after = "", text = "", status = null, limit }) =>
       documents(found.all(keyOf(after), keyOf(text), status, limit)),
-    count: () => Number(count.get()?.["rows"]),
+    count: () => Number(count.get(name)?.["records"]),
   };
 }

@@ -19,19 +19,24 @@ import {
   operatorApi,
 } from "./operator-api.ts";
 import { cutPage, readPage, verifyQuery } from "./paging.ts";
+import { createMeter } from "./quotas.ts";
 import type { Registration } from "./records.ts";
 import { Refusal } from "./refusal.ts";
 import { registrationState } from "./registrar.ts";
 import type { Store } from "./store.ts";
 
 /** A plugin for `app.register(serviceApi(…))`; see operatorApi for what it asks of the server. */
-export const serviceApi = (options: OperatorApiOptions): FastifyPluginAsync =>
-  operatorApi(options, (authorizedRoute) => {
+export function serviceApi(options: OperatorApiOptions): FastifyPluginAsync {
+  const { store, clock } = options;
+  const count = createMeter(clock);
+  const meter = (): void => count(store.quotas.serviceCallsPerMinute);
+  return operatorApi({ ...options, meter }, (authorizedRoute) => {
     const route = versioned(authorizedRoute);
     enrollmentRoutes(route, individualKind, options);
     enrollmentRoutes(route, groupKind, options);
     registrationRoutes(route, options);
   });
+}
 
 type VersionedCall = OperatorCall & { readonly apiVersion: string };
 

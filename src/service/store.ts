@@ -6,6 +6,7 @@ import { announced, type Changes, createChanges } from "./changes.ts";
 import { openDatabase } from "./database.ts";
 import { type HubTable, hubTable } from "./hub-table.ts";
 import { type PolicyTable, policyTable } from "./policy-table.ts";
+import type { Quotas } from "./quotas.ts";
 import type { Device, EnrollmentGroup, Operation } from "./records.ts";
 import { type RegistrationMinutes, registrationMinutes } from "./registration-minutes.ts";
 import { type ScenarioTable, scenarioTable } from "./scenario-table.ts";
@@ -42,6 +43,9 @@ export interface Store {
   readonly registrationMinutes: Pick<RegistrationMinutes, "since">;
   readonly devices: DeviceTable;
   readonly operations: OperationTable;
+  /** Those of a new service are no quotas at all. */
+  readonly quotas: Quotas;
+  setQuotas(quotas: Quotas): void;
   readonly scenarios: ScenarioTable;
   /** Tells of every write to the tables that operators see. */
   readonly changes: Pick<Changes, "subscribe">;
@@ -55,6 +59,7 @@ export interface Store {
 export function openStore(file: string): Store {
   const db = openDatabase(file);
   const idScope = setting<string>(db, "idScope");
+  let quotas = setting<Quotas>(db, "quotas");
   const changes = createChanges();
   const policies = announcedPolicies(policyTable(db), changes);
   const hubs = announced(changes, "hub", hubTable(db), (row) => row.hostName);
@@ -75,6 +80,13 @@ export function openStore(file: string): Store {
     registrationMinutes: minutes,
     devices: deviceTable(db),
     operations: operationTable(db),
+    get quotas() {
+      return quotas;
+    },
+    setQuotas(changed) {
+      db.prepare("UPDATE setting SET value = ? WHERE name = 'quotas'").run(JSON.stringify(changed));
+      quotas = changed;
+    },
     scenarios,
     changes,
     transaction(work) {
@@ -123,9 +135,10 @@ function deviceTable(db: DatabaseSync): DeviceTable {
 
 function operationTable(db: DatabaseSync): OperationTable {
   const get = db.prepare("SELECT document FROM operation WHERE operation_id = ?");
-  const put = db.prepare(
-    "INSERT OR REPLACE INTO operation (operation_id, ready_at, document) VALUES (?, ?, ?)",
-  );
+  // An update keeps what refers to the row.
+  const put = db.prepare(`
+    INSERT INTO operation (operation_id, ready_at, document) VALUES (?, ?, ?)
+    ON CONFLICT DO UPDATE SET ready_at = excluded.ready_at, document = excluded.document`);
   const prune = db.prepare("DELETE FROM operation WHERE ready_at < ?");
   return {
     get: (operationId) => document(get.get(operationId)),

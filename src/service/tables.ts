@@ -49,9 +49,10 @@ export function table<Row>(
   const names = ["key", "document", ...Object.keys(columns)];
   const values = (row: Row): (string | null)[] => Object.values(columns).map((column) => column(row));
   const get = db.prepare(`SELECT document FROM ${name} WHERE key = ?`);
-  const put = db.prepare(
-    `INSERT OR REPLACE INTO ${name} (${names.join(", ")}) VALUES (${names.map(() => "?").join(", ")})`,
-  );
+  // Not INSERT OR REPLACE, which would count a changed record as a new one.
+  const put = db.prepare(`
+    INSERT INTO ${name} (${names.join(", ")}) VALUES (${names.map(() => "?").join(", ")})
+    ON CONFLICT DO UPDATE SET ${names.map((column) => `${column} = excluded.${column}`).join(", ")}`);
   const remove = db.prepare(`DELETE FROM ${name} WHERE key = ?`);
   const page = db.prepare(`SELECT document FROM ${name} WHERE key > ? ORDER BY key LIMIT ?`);
   return {

@@ -1,7 +1,7 @@
 // Charts as SVG, for readers of the README: lines over a scale, and bars beside one another. Readable on light and
 // dark pages, and without colour: every line and bar has its name at it.
 
-export interface Line {
+interface Line {
   readonly name: string;
   readonly points: readonly (readonly [x: number, y: number])[];
   /** A limit, and not a measurement. */

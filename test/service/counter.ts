@@ -38,6 +38,7 @@ export async function openCounter(): Promise<Desk & { call: Call }> {
   const desk = openDesk();
   const { store, clock, log } = desk;
   const app = fastify({
+    exposeHeadRoutes: false,
     routerOptions: { caseSensitive: false, ignoreTrailingSlash: true, maxParamLength: 512 },
   });
   const eventStreams = createEventStreams({ store });

@@ -152,6 +152,8 @@ describe("the management API", () => {
       ["EnrollmentRead", ["GET", "/mooring/hubs"]],
       ["EnrollmentWrite", ["PUT", "/mooring/hubs/one.example", {}]],
       ["EnrollmentWrite", ["DELETE", "/mooring/hubs/two.example"]],
+      ["EnrollmentRead", ["GET", "/mooring/quotas"]],
+      ["ServiceConfig", ["PUT", "/mooring/quotas", {}]],
     ];
     for (const [permission, [method, path, body]] of needs) {
       for (const { name, permissions } of store.policies.all()) {

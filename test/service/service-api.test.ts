@@ -512,6 +512,25 @@ describe("a bulk request", () => {
   });
 });
 
+describe("an address of the service API", () => {
+  it.each([
+    ["PATCH", "/enrollments/gw-1", "PUT, GET, DELETE"],
+    ["DELETE", "/enrollments", "POST"],
+    ["GET", "/enrollmentGroups/plant/attestationmechanism", "POST"],
+    ["PUT", "/registrations/gw-1", "GET, DELETE"],
+  ])("refuses a method that it does not have: %s %s", async (method, path, allow) => {
+    const { call } = await openCounter();
+    const answer = await call(method as "GET", path);
+    expect(answer).toMatchObject({ status: 405, headers: { allow }, body: { errorCode: 405000 } });
+  });
+
+  it("may look like a query and be an enrollment's", async () => {
+    const { call } = await openCounter();
+    expect((await call("PUT", "/enrollments/query", symmetric)).status).toBe(200);
+    expect((await call("GET", "/enrollments/query")).body.registrationId).toBe("query");
+  });
+});
+
 describe("the service API is open", () => {
   it.each<[string, Options]>([
     ["to a token for the host", { resource: host }],

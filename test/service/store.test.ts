@@ -128,6 +128,24 @@ describe("the store", () => {
   });
 });
 
+describe("the numbers of records", () => {
+  it("are those of the rows, whatever became of them", () => {
+    const { enrollments, registrations, transaction } = temporaryStore();
+    const rows = ["a", "b", "c"].map((id) => registration(id, "plant"));
+    for (const row of rows) registrations.put(row);
+    for (const row of rows) registrations.put(row);
+    registrations.delete("B");
+    registrations.delete("B");
+    expect(() =>
+      transaction(() => {
+        registrations.put(registration("d", "plant"));
+        throw new RangeError("stop");
+      }),
+    ).toThrow(RangeError);
+    expect([registrations.count(), enrollments.count()]).toEqual([2, 0]);
+  });
+});
+
 describe("a file that cannot be the store", () => {
   it.each<[string, (file: string) => void]>([
     ["is a directory", (file) => mkdirSync(file)],

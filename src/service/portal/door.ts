@@ -3,7 +3,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { Clock } from "../../system/clock.ts";
 import type { Policy } from "../records.ts";
-import { Refusal } from "../refusal.ts";
+import { Refusal, Throttled } from "../refusal.ts";
 import { createFailedAttempts } from "./failed-attempts.ts";
 import { type BrowserRequest, verifySameOrigin } from "./same-origin.ts";
 import { createSessions, type Session } from "./sessions.ts";
@@ -96,7 +96,7 @@ export function createPortalDoor({ clock, names, idScope, policies }: PortalDoor
     signIn(request, address, credential) {
       verifySameOrigin(request, ownNames);
       const wait = failures.waitFor(address);
-      if (wait > 0) throw new TooManyAttempts(wait);
+      if (wait > 0) throw new Throttled(wait, `Too many wrong keys: try again in ${wait} seconds.`);
       try {
         const { policy, key } = admit(credential);
         failures.forget(address);
@@ -116,16 +116,6 @@ export function createPortalDoor({ clock, names, idScope, policies }: PortalDoor
     },
     close: () => sessions.closeAll(),
   };
-}
-
-/** 429001; tell the caller when to come again. */
-export class TooManyAttempts extends Refusal {
-  readonly retryAfterSeconds: number;
-
-  constructor(retryAfterSeconds: number) {
-    super(429001, `Too many wrong keys: try again in ${retryAfterSeconds} seconds.`);
-    this.retryAfterSeconds = retryAfterSeconds;
-  }
 }
 
 function readCookie(header: string | undefined, name: string): string | undefined {

@@ -5,8 +5,8 @@ import * as v from "valibot";
 import type { Log } from "../../system/log.ts";
 import { jsonObject, readInput } from "../json-input.ts";
 import { parseBodies } from "../operator-api.ts";
-import { Refusal } from "../refusal.ts";
-import { type PortalDoor, type SignIn, TooManyAttempts } from "./door.ts";
+import { Refusal, Throttled } from "../refusal.ts";
+import type { PortalDoor, SignIn } from "./door.ts";
 import type { Page } from "./pages.ts";
 import type { Session } from "./sessions.ts";
 
@@ -99,7 +99,7 @@ function sessionRoutes(app: FastifyInstance, door: PortalDoor, log: Log): void {
       log.info("portal.signed-in", { ...fields, policy: session.policy.name });
       return reply.header("set-cookie", cookie).send(view(session));
     } catch (error) {
-      if (error instanceof TooManyAttempts) reply.header("retry-after", error.retryAfterSeconds);
+      if (error instanceof Throttled) reply.header("retry-after", error.retryAfterSeconds);
       if (error instanceof Refusal) log.warn("portal.refused", { ...fields, code: error.errorCode });
       throw error;
     }
