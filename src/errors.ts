@@ -153,7 +153,7 @@ export const errorTable = {
   ERR_DISABLED: row(
     "later",
     77,
-    "the enrollment is disabled: enable it with `mooring enrollment update --status enabled`",
+    "the enrollment is disabled: enable it with `mooring enrollment update ID --status enabled`",
   ),
   ERR_REQUEST_REFUSED: row(
     "later",
@@ -227,7 +227,7 @@ export const errorTable = {
   ERR_ENROLLMENT_CONFLICT: row(
     "never",
     75,
-    "somebody changed it meanwhile: read it again with `mooring enrollment show`, then repeat",
+    "somebody changed it meanwhile: read it again with `mooring enrollment show ID`, then repeat",
   ),
   ERR_ENROLLMENT_REFUSED: row("never", 65, "mend what the message names, then repeat"),
   ERR_LOCAL_ONLY: row(
