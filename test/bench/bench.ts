@@ -4,6 +4,7 @@
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { type Results, type Verdict, verdicts } from "./aims.ts";
+import { benchFleet } from "./fleet.ts";
 import { openMeter, type Sample } from "./measure.ts";
 import { machine, resultTable, throughputTable, verdictTable } from "./report.ts";
 import { openStage, type Stage } from "./stage.ts";
@@ -11,9 +12,10 @@ import { median, summarize } from "./statistics.ts";
 import { prepare, type SubjectName, subjectNames } from "./subjects.ts";
 import { measureThroughput, type Throughput, throughputVerdict } from "./throughput.ts";
 
-const usage = `npm run bench -- [service|programs] [options]
+const usage = `npm run bench -- [service|programs|fleet] [options]
   service          the local service's throughput alone
   programs         the programs alone
+  fleet            ten thousand devices in virtual time; needs no machine, and is not part of the rest
   --runs N         measured runs of each program (15)
   --only A,B       of these alone: ${subjectNames.join(", ")}
   --seconds N      length of each of the three throughput runs (5)
@@ -37,7 +39,8 @@ function readArguments() {
   const [part = "all"] = positionals;
   const only = new Set(["bare", ...values.only.split(",")] as SubjectName[]);
   const known =
-    ["all", "service", "programs"].includes(part) && [...only].every((name) => subjectNames.includes(name));
+    ["all", "service", "programs", "fleet"].includes(part) &&
+    [...only].every((name) => subjectNames.includes(name));
   return { ...values, part, only, help: values.help || !known };
 }
 
@@ -74,6 +77,7 @@ const resultsOf = (samples: Samples): Results =>
 async function bench(): Promise<void> {
   const { part, only, runs, seconds, clients, json, help } = readArguments();
   if (help) return say(usage);
+  if (part === "fleet") return benchFleet(say, "docs/fleet.svg");
   await using stage = await openStage();
   say(machine());
   const record: Record<string, unknown> = { machine: machine() };

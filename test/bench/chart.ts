@@ -6,6 +6,8 @@ interface Line {
   readonly points: readonly (readonly [x: number, y: number])[];
   /** A limit, and not a measurement. */
   readonly dashed?: boolean;
+  /** Where the name is: beside the chart, or above or below the line's beginning. */
+  readonly nameAt?: "end" | "above" | "below";
 }
 
 export interface LineChart {
@@ -41,7 +43,8 @@ export function lineChart(chart: LineChart): string {
     chart.logarithmicY === true,
     [plot.bottom, plot.top],
   );
-  const labels = spreadApart(chart.lines.map(({ points }) => y.at(points.at(-1)?.[1] ?? 0)));
+  const atEnd = chart.lines.filter(({ nameAt = "end" }) => nameAt === "end");
+  const labels = spreadApart(atEnd.map(({ points }) => y.at(points.at(-1)?.[1] ?? 0)));
   return svg(370, chart.title, [
     ...y.ticks.map(
       (value) =>
@@ -54,9 +57,16 @@ export function lineChart(chart: LineChart): string {
     ),
     `<text x="${plot.right}" y="${plot.bottom + 40}" text-anchor="end">${escaped(chart.x)}</text>`,
     `<text x="12" y="${plot.top - 12}">${escaped(chart.y)}</text>`,
-    ...chart.lines.map(({ name, points, dashed }, n) => {
+    ...chart.lines.map((line, n) => {
+      const { name, points, dashed, nameAt = "end" } = line;
       const path = points.map(([px, py], at) => `${at === 0 ? "M" : "L"}${x.at(px)} ${y.at(py)}`).join("");
-      const label = `<text class="of${n % 4}" x="${plot.right + 10}" y="${(labels[n] ?? 0) + 4}">${escaped(name)}</text>`;
+      const start = y.at(points[0]?.[1] ?? 0);
+      const place = {
+        end: [plot.right + 10, (labels[atEnd.indexOf(line)] ?? 0) + 4],
+        above: [plot.left + 10, start - 8],
+        below: [plot.left + 10, start + 19],
+      }[nameAt];
+      const label = `<text class="of${n % 4}" x="${place[0]}" y="${place[1]}">${escaped(name)}</text>`;
       return `<path class="line s${n % 4}"${dashed ? ' stroke-dasharray="6 5"' : ""} d="${path}"/>${label}`;
     }),
   ]);
@@ -140,9 +150,9 @@ const escaped = (text: string): string =>
 
 const round = (value: number): number => Math.round(value * 10) / 10;
 
-/** 1200 as 1,200, and 0.0312 as 0.031. */
+/** 1200 as 1,200, a million as 1M, and 0.0312 as 0.031. */
 const short = (value: number): string =>
-  new Intl.NumberFormat(
-    "en",
-    value >= 100 ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: 2 },
-  ).format(value);
+  new Intl.NumberFormat("en", {
+    ...(value >= 1e6 && { notation: "compact" }),
+    ...(value >= 100 ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: 2 }),
+  }).format(value);

@@ -57,7 +57,7 @@ export function verdictTable(verdicts: readonly Verdict[]): string {
 }
 
 /** The first `words` columns to the left, numbers to the right. */
-function table(words: number, rows: readonly (readonly string[])[]): string {
+export function table(words: number, rows: readonly (readonly string[])[]): string {
   const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
   const aligned = (cell: string, column: number): string =>
     column < words ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0);
