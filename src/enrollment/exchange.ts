@@ -102,7 +102,10 @@ function send(
         if (isJson) resolve({ status, headers: answer.headers, body: await json(answer) });
         else resolve({ status, headers: answer.resume().headers, body: undefined });
       } catch (cause) {
-        reject(cause);
+        // What stands between us and a broken service says what it likes; its status is enough.
+        if (status >= 400 && cause instanceof SyntaxError)
+          resolve({ status, headers: answer.headers, body: undefined });
+        else reject(cause);
       }
     });
     sent.end(text);
