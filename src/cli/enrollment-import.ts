@@ -98,6 +98,7 @@ async function send(
           journal.remove();
           return done;
         } finally {
+          if (came === 0) journal.remove();
           journal.close();
         }
       },

@@ -7,7 +7,7 @@ export interface Table {
 }
 
 /** As narrow as a column may become before others are cut. */
-const narrowest = 8;
+const narrowest = 4;
 const gap = 2;
 
 /** `width` in characters; without it nothing is cut, as in a file or a pipe. */

@@ -6,7 +6,7 @@ import type { ServiceConnection } from "./connection-string.ts";
 import { exchange, type Line, type ServiceAnswer, type ServiceRequest } from "./exchange.ts";
 import { group, individual, type Kind } from "./kind.ts";
 import { type Management, management } from "./management.ts";
-import { type Patience, patiently } from "./patience.ts";
+import { type Patience, patient } from "./patience.ts";
 import type {
   AnyEnrollment,
   AttestationMechanism,
@@ -73,8 +73,8 @@ const pageItems = "1000";
 export function openServiceClient({ connection, ca, clock, patience }: ServiceClientOptions): ServiceClient {
   const agent = new Agent({ keepAlive: true, maxSockets: mostSockets, ...(ca !== undefined && { ca }) });
   const line: Line = { connection, agent, clock };
-  const ask: Ask = (question) =>
-    patience ? patiently(() => exchange(line, question), patience) : exchange(line, question);
+  const askOnce: Ask = (question) => exchange(line, question);
+  const ask = patience ? patient(askOnce, patience) : askOnce;
   return {
     host: `${connection.host}:${connection.port}`,
     keyName: connection.keyName,

@@ -90,7 +90,7 @@ interface Entry {
   readonly refused: readonly RefusedRow[];
 }
 
-/** The whole lines, and how many bytes they are. */
+/** The whole lines, and how many bytes they are; undefined when nothing was done. */
 function read(file: string): { lines: string[]; bytes: number } | undefined {
   let text: string;
   try {
@@ -100,7 +100,8 @@ function read(file: string): { lines: string[]; bytes: number } | undefined {
     throw unwritable(file, error);
   }
   const whole = text.slice(0, text.lastIndexOf("\n") + 1);
-  return whole === "" ? undefined : { lines: whole.trimEnd().split("\n"), bytes: Buffer.byteLength(whole) };
+  const lines = whole.trimEnd().split("\n");
+  return lines.length < 2 ? undefined : { lines, bytes: Buffer.byteLength(whole) };
 }
 
 function attempt<Result>(file: string, act: () => Result): Result {

@@ -17,22 +17,31 @@ const mostFailures = 15;
 const firstWaitMs = 500;
 const longestWaitMs = 60_000;
 
-/** Repeats `act` while its failure passes by itself (`retry` is `soon`). Retry-After is a floor, jitter comes on top. */
-export async function patiently<Result>(
-  act: () => Promise<Result>,
+/**
+ * Asks again what failed in a way that passes by itself (`retry` is `soon`); Retry-After is a floor, jitter comes on
+ * top. A service that never answered anything is not waited for: its address may be wrong.
+ */
+export function patient<Question, Answer>(
+  ask: (question: Question) => Promise<Answer>,
   { clock, signal, random, onWait }: Patience,
-): Promise<Result> {
-  for (let failures = 1; ; failures++) {
-    try {
-      return await act();
-    } catch (error) {
-      signal.throwIfAborted();
-      if (!(error instanceof MooringError) || error.retry !== "soon" || failures === mostFailures)
-        throw error;
-      const ceiling = Math.min(longestWaitMs, firstWaitMs * 2 ** (failures - 1));
-      const waitMs = (error.details.retryAfterMs ?? 0) + random() * ceiling;
-      onWait?.(waitMs, error);
-      await clock.sleep(waitMs, { signal });
+): (question: Question) => Promise<Answer> {
+  let answered = false;
+  return async (question) => {
+    for (let failures = 1; ; failures++) {
+      try {
+        const answer = await ask(question);
+        answered = true;
+        return answer;
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!(error instanceof MooringError)) throw error;
+        answered ||= error.details.status !== undefined;
+        if (error.retry !== "soon" || !answered || failures === mostFailures) throw error;
+        const ceiling = Math.min(longestWaitMs, firstWaitMs * 2 ** (failures - 1));
+        const waitMs = (error.details.retryAfterMs ?? 0) + random() * ceiling;
+        onWait?.(waitMs, error);
+        await clock.sleep(waitMs, { signal });
+      }
     }
-  }
+  };
 }

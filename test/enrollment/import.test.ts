@@ -6,7 +6,11 @@ import { type Enrollments, openServiceClient, type ServiceClient } from "../../s
 import { parseConnectionString } from "../../src/enrollment/connection-string.ts";
 import { exportRows } from "../../src/enrollment/export.ts";
 import { type Imported, importRows } from "../../src/enrollment/import.ts";
-import { openImportJournal } from "../../src/enrollment/import-journal.ts";
+import {
+  type ImportJournal,
+  type ImportSubject,
+  openImportJournal,
+} from "../../src/enrollment/import-journal.ts";
 import { group, individual, type Kind } from "../../src/enrollment/kind.ts";
 import type { AnyEnrollment, IndividualEnrollment } from "../../src/enrollment/record.ts";
 import { checkFile, type FileRow, type Format, readRows } from "../../src/enrollment/rows-file.ts";
@@ -248,11 +252,18 @@ describe("the journal of an import", () => {
 
   it.each(["service", "plural", "sha256"] as const)("is not taken for that of another %s", async (member) => {
     const file = join(temporaryDirectory(), "journal");
-    openImportJournal(file, subject, { restart: false }).close();
     const other = { ...subject, [member]: "another" };
-    expect((await thrownBy(() => openImportJournal(file, other, { restart: false }))).code).toBe("ERR_USAGE");
-    openImportJournal(file, other, { restart: true }).close();
-    openImportJournal(file, other, { restart: false }).close();
+    const opened = (of: ImportSubject, restart = false): ImportJournal => {
+      const journal = openImportJournal(file, of, { restart });
+      onTestFinished(() => journal.close());
+      return journal;
+    };
+    // One of nothing is in nobody's way.
+    opened(other);
+    opened(subject).record({ rows: 10, created: 10, updated: 0, alreadyThere: 0 }, []);
+    expect((await thrownBy(() => opened(other))).code).toBe("ERR_USAGE");
+    expect(opened(subject).before?.tally.rows).toBe(10);
+    expect(opened(other, true).before).toBeUndefined();
   });
 
   it("says where else it could be when its place is not writable", async () => {
