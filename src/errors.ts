@@ -329,9 +329,16 @@ export const errorJson = (error: MooringError) => ({
 export function causeText(error: unknown): string {
   const parts: string[] = [];
   for (let at: unknown = error; at instanceof Error; at = at.cause) {
-    if (!parts.some((said) => said.includes((at as Error).message))) parts.push(at.message);
+    const text = textOf(at);
+    if (!parts.some((said) => said.includes(text))) parts.push(text);
   }
   return parts.join(": ");
+}
+
+/** What an error says. OpenSSL's messages are addresses and source lines; its reason is what they mean. */
+export function textOf(error: Error): string {
+  const { library, reason } = error as { library?: unknown; reason?: unknown };
+  return typeof library === "string" && typeof reason === "string" ? reason : error.message;
 }
 
 /** The `code` of a Node system error (`ENOENT`, `ECONNREFUSED`, …), if it is one. */

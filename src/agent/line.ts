@@ -1,6 +1,7 @@
 // How the service is reached and what goes over the line, before there is one: transports in order, proxy, trust
 // anchors, payload.
 
+import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { Assignment } from "../assignment/assignment.ts";
 import type { Config } from "../config/schema.ts";
@@ -73,8 +74,18 @@ async function payloadOf({ provisioning }: Config, facts: OwnFacts): Promise<unk
 
 function readCaFile(path: string): string {
   const pem = readNamed(path, "ca_file");
-  if (pem.includes("-----BEGIN CERTIFICATE-----")) return pem;
-  throw new MooringError("ERR_CONFIG_INVALID", `[provisioning] ca_file ${path} holds no PEM certificate`);
+  const certificates = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g);
+  if (certificates?.every(isCertificate)) return pem;
+  const what = certificates ? "holds a damaged certificate" : "holds no PEM certificate";
+  throw new MooringError("ERR_CONFIG_INVALID", `[provisioning] ca_file ${path} ${what}`, { path });
+}
+
+function isCertificate(pem: string): boolean {
+  try {
+    return new X509Certificate(pem).raw.length > 0;
+  } catch {
+    return false;
+  }
 }
 
 /** At once: the files are small, and `node:fs/promises` takes longer to load than they to read. */

@@ -1,7 +1,7 @@
 // Turns what sockets and TLS throw into the words of the error table: DNS, connection, proxy, the server's
 // certificate, ours, or a line that broke. Decided by error codes, never by message text.
 
-import { type ErrorCode, MooringError, systemCode } from "../errors.ts";
+import { type ErrorCode, MooringError, systemCode, textOf } from "../errors.ts";
 
 const dns = new Set(["ENOTFOUND", "EAI_AGAIN", "EAI_FAIL", "EAI_NODATA", "EAI_NONAME"]);
 
@@ -55,20 +55,29 @@ export const isOutOfDate = (error: unknown): boolean => outOfDate.has(systemCode
 export const isBadCertificate = (error: unknown): boolean =>
   isUntrustedIssuer(error) || badServerCertificate.has(systemCode(error) ?? "");
 
+/** The two sides did not come to speak TLS at all. */
+const isNoTls = (error: unknown): boolean => /^(?:ERR_SSL_|EPROTO$)/.test(systemCode(error) ?? "");
+
 function codeOf(error: unknown): ErrorCode {
   const code = systemCode(error) ?? "";
   if (dns.has(code)) return "ERR_DNS";
   if (unreachable.has(code)) return "ERR_CONNECT";
   if (isBadCertificate(error)) return "ERR_TLS_SERVER";
   if (refusedOurCertificate.test(code)) return "ERR_TLS_CLIENT";
-  if (code.startsWith("ERR_SSL_") || code.startsWith("ERR_OSSL_") || code === "EPROTO")
-    return "ERR_TLS_SERVER";
+  if (isNoTls(error) || code.startsWith("ERR_OSSL_")) return "ERR_TLS_SERVER";
   return "ERR_CONNECTION_LOST";
 }
+
+const noTls =
+  "what answers there does not speak TLS 1.2 or later: check [provisioning] endpoint and ports, and look for a captive portal";
 
 /** `attempted` reads like "connect to host:8883 for MQTT". MooringErrors (a deadline, say) pass unchanged. */
 export function networkError(error: unknown, attempted: string): MooringError {
   if (error instanceof MooringError) return error;
-  const why = error instanceof Error ? error.message : String(error);
-  return new MooringError(codeOf(error), `cannot ${attempted}: ${why}`, { cause: error });
+  const why = error instanceof Error ? textOf(error) : String(error);
+  const code = codeOf(error);
+  return new MooringError(code, `cannot ${attempted}: ${why}`, {
+    cause: error,
+    ...(code === "ERR_TLS_SERVER" && isNoTls(error) && { hint: noTls }),
+  });
 }

@@ -68,7 +68,13 @@ export class TrustedTime {
   }
 
   get state(): ClockState {
-    return this.#isAboveFloor() || this.#isSynchronised() ? "plausible" : "implausible";
+    return this.#isAboveFloor() || this.isSynchronised() ? "plausible" : "implausible";
+  }
+
+  /** The system keeps the clock right, as it says. */
+  isSynchronised(): boolean {
+    const { clock, isSynchronised = systemIsSynchronised } = this.#options;
+    return isSynchronised(clock.now());
   }
 
   /**
@@ -76,7 +82,7 @@ export class TrustedTime {
    */
   async awaitPlausible(limits: { waitMs: number; signal: AbortSignal }): Promise<ClockWait> {
     const { clock, log } = this.#options;
-    if (this.#isSynchronised()) this.learn(clock.now(), "since");
+    if (this.isSynchronised()) this.learn(clock.now(), "since");
     if (this.state === "plausible") return "plausible";
     if (limits.waitMs > 0)
       log.warn("clock.implausible", { because: this.#disbelief(), retryInMs: limits.waitMs });
@@ -128,7 +134,7 @@ export class TrustedTime {
     const { clock } = this.#options;
     const endsAt = clock.monotonic() + waitMs;
     for (;;) {
-      if (this.#isSynchronised()) return "synchronised";
+      if (this.isSynchronised()) return "synchronised";
       if (this.#isAboveFloor()) return "moved";
       const leftMs = endsAt - clock.monotonic();
       if (leftMs <= 0) return "gave-up";
@@ -138,11 +144,6 @@ export class TrustedTime {
 
   #isAboveFloor(): boolean {
     return this.#options.clock.now() >= this.#floor - slackMs;
-  }
-
-  #isSynchronised(): boolean {
-    const { clock, isSynchronised = systemIsSynchronised } = this.#options;
-    return isSynchronised(clock.now());
   }
 
   #disbelief(): string {

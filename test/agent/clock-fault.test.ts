@@ -25,9 +25,14 @@ const failures: Record<string, MooringError> = {
 };
 
 /** The code that a failure gets when the clock starts at `startAt` and is moved meanwhile. */
-async function codeOf(failure: string, startAt: number, stepMs = 0): Promise<ErrorCode> {
+async function codeOf(failure: string, startAt: number, stepMs = 0, isKept = false): Promise<ErrorCode> {
   const clock = virtualClock(startAt);
-  const time = new TrustedTime({ clock, log: silentLog, builtAt: today - year, isSynchronised: () => false });
+  const time = new TrustedTime({
+    clock,
+    log: silentLog,
+    builtAt: today - year,
+    isSynchronised: () => isKept,
+  });
   const attempt = blamingClock(time, async () => {
     clock.step(stepMs);
     throw failures[failure];
@@ -63,9 +68,17 @@ describe("a failure that depends on the time", () => {
     expect(await codeOf("token of another time", today)).toBe("ERR_CLOCK_IMPLAUSIBLE");
   });
 
-  it.each(timely.slice(0, -1))("is what it is while the clock is plausible: %s", async (failure) => {
-    expect(await codeOf(failure, today)).toBe(failures[failure]?.code);
+  it("is the clock's when a server's certificate seems not to have begun, unless the clock is kept right", async () => {
+    expect(await codeOf("server early", today)).toBe("ERR_CLOCK_IMPLAUSIBLE");
+    expect(await codeOf("server early", today, 0, true)).toBe("ERR_TLS_SERVER");
   });
+
+  it.each(["expired", "early", "server expired", "unauthorized"])(
+    "is what it is while the clock is plausible: %s",
+    async (failure) => {
+      expect(await codeOf(failure, today)).toBe(failures[failure]?.code);
+    },
+  );
 });
 
 describe("a failure of another kind", () => {

@@ -4,6 +4,7 @@ import { createServer as createHttpsServer, type ServerOptions } from "node:http
 import { createServer as createTcpServer, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
+import { causeText } from "../../src/errors.ts";
 import { openHttps } from "../../src/registration/https.ts";
 import { openMqtt } from "../../src/registration/mqtt.ts";
 import type { Endpoint, Transport } from "../../src/registration/transport.ts";
@@ -179,7 +180,10 @@ describe("trust", () => {
     const port = await listen(
       keep(createTcpServer((socket) => void socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"))),
     );
-    expect((await thrownBy(() => send(https(endpoint(port))))).code).toBe("ERR_TLS_SERVER");
+    const error = await thrownBy(() => send(https(endpoint(port))));
+    expect(error.code).toBe("ERR_TLS_SERVER");
+    expect(causeText(error)).toBe(`cannot connect to localhost:${port}: wrong version number`);
+    expect(error.hint).toContain("does not speak TLS 1.2");
   });
 });
 
