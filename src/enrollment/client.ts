@@ -36,7 +36,7 @@ export interface Enrollments<Row extends AnyEnrollment> {
   bulk(mode: "create" | "updateIfMatchETag", rows: readonly Row[], options: Waiting): Promise<BulkResult>;
 }
 
-export interface Registrations {
+interface Registrations {
   get(id: string, options: Waiting): Promise<RegistrationRecord>;
   delete(id: string, options: Guarded): Promise<void>;
   /** Those that came through one group, page by page. */

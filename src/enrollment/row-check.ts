@@ -212,7 +212,7 @@ const isKey = (key: string | undefined): boolean => {
 };
 
 /** Of a policy and its hubs, what the service would only find out when a device comes. */
-export function allocationProblems(row: Partial<AnyEnrollment>): RowProblem[] {
+function allocationProblems(row: Partial<AnyEnrollment>): RowProblem[] {
   const { allocationPolicy, iotHubHostName, iotHubs = [], customAllocationDefinition } = row;
   const member = "allocationPolicy";
   if (allocationPolicy === "static" && !iotHubHostName && iotHubs.length !== 1)

@@ -81,6 +81,32 @@ describe("identity show", () => {
   });
 });
 
+describe("enrollment create --this-device", () => {
+  const asOperator = () => ({
+    env: { MOORING_SERVICE: service.connectionString, MOORING_SERVICE_CA: service.caFile },
+  });
+
+  it("enrolls the TPM of the gateway it runs on, which can provision then", async () => {
+    await succeed(service.operator("enrollment", "delete", registrationId, "--yes", "--json"));
+    const create = { ...asOperator(), args: ["--this-device"] };
+    expect(await succeed(gateway.run("enrollment create", create))).toMatchObject({
+      registrationId,
+      attestation: { type: "tpm", tpm: { endorsementKey } },
+    });
+    await succeed(gateway.run("provision"));
+    await leavesNothingLoaded();
+  });
+
+  it("is what identity show --enroll prints, for others to do", async () => {
+    const shown = await succeed(gateway.run("identity show", { args: ["--enroll"] }));
+    expect(shown).toMatchObject({
+      enrollment: { registrationId, attestation: { type: "tpm", tpm: { endorsementKey } } },
+      az: expect.stringContaining(`--attestation-type tpm --endorsement-key '${endorsementKey}'`),
+      qr: { text: JSON.stringify(shown["enrollment"]) },
+    });
+  });
+});
+
 describe("provision", () => {
   it("leaves at the handle the very key that the service gave the hub, and nothing else in the TPM", async () => {
     const answer = await succeed(gateway.run("provision"));

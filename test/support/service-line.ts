@@ -22,7 +22,7 @@ export interface ServiceLine extends AsyncDisposable {
 }
 
 /** `undefined` breaks the connection. */
-export type Answer = (HandedOn & { readonly retryAfter?: number }) | undefined;
+type Answer = (HandedOn & { readonly retryAfter?: number }) | undefined;
 
 export async function serviceLine(service: {
   readonly httpsPort: number;
