@@ -218,6 +218,7 @@ export const errorTable = {
   ),
 
   ERR_SERVICE_START: row("never", 69, "check the port and the data directory of `mooring service run`"),
+  ERR_BACKUP: row("never", 73, "name a file that does not exist yet, in a directory that has room for it"),
   ERR_CONNECTION_STRING: row(
     "never",
     78,

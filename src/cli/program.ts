@@ -11,6 +11,7 @@ import { reportError } from "./output.ts";
 import { addProvisionCommands } from "./provision.ts";
 import { addErrandCommand, addRunCommand } from "./run.ts";
 import { addServiceCommands } from "./service.ts";
+import { addServiceBackupCommand } from "./service-backup.ts";
 import { addStatusCommand } from "./status.ts";
 import { addWaitCommand } from "./wait.ts";
 
@@ -64,6 +65,7 @@ const addRegistration: Add = async (program) =>
 
 const addService: Add = async (program) => {
   const service = addServiceCommands(program);
+  addServiceBackupCommand(service);
   (await import("./operator.ts")).addServiceManagementCommands(service);
 };
 

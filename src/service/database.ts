@@ -13,9 +13,9 @@ export function openDatabase(file: string): DatabaseSync {
     closeSync(openSync(file, "a", 0o600));
     chmodSync(file, 0o600);
     db = new DatabaseSync(file);
-    // With a write-ahead log, NORMAL survives any crash of this process, and a power cut without damage; that may
-    // cost the last few registrations, which devices simply repeat.
-    db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000");
+    // FULL writes each commit through to the disk. Without that, it would survive the end of this process all the
+    // same, whatever ended it, but a power cut could cost the last few thousand.
+    db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000");
     migrate(db, file);
     return db;
   } catch (cause) {

@@ -55,7 +55,8 @@ export function createOperations(options: OperationsOptions): Operations {
   function finish(operationId: string, registrant: Registrant, allocation: Allocation): OperationStatus {
     const { registrationId, admission } = registrant;
     const now = clock.now();
-    const result = store.transaction((): OperationStatus => {
+    // A device whose registration is lost with the power registers again.
+    const result = store.quickTransaction((): OperationStatus => {
       const state = register(store, admission, { ...registrant, now }, allocation);
       const finished = { operationId, status: state.status ?? "failed", registrationState: state };
       store.operations.put({ operationId, registrationId, readyAt: now + assigningMs, result: finished });

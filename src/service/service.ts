@@ -18,7 +18,7 @@ import { createPortal } from "./portal/portal.ts";
 import type { Policy } from "./records.ts";
 import { serviceApi } from "./service-api.ts";
 import { stage } from "./staged-device-api.ts";
-import { openStore } from "./store.ts";
+import { openStore, storeFile } from "./store.ts";
 import { tlsOptions } from "./tls.ts";
 import { createWebhook } from "./webhook.ts";
 import { acceptMqttOverWebSockets } from "./websocket.ts";
@@ -76,7 +76,7 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
     const ownName = isEverywhere(host) || isLoopback(host) ? [] : [host];
     const hostnames = [...options.hostnames, ...ownName];
     const credential = openAuthority(dataDirectory, { hostnames, clock });
-    const store = openStore(join(dataDirectory, "service.db"));
+    const store = openStore(join(dataDirectory, storeFile));
     undo.push(() => store.close());
     linkHubs(store, options.hubs);
 

@@ -26,6 +26,8 @@ export interface LocalService extends Ready, AsyncDisposable {
   readonly events: readonly Record<string, unknown>[];
   /** SIGTERM; it has to end by itself. All its events are there then, and its data stays until disposal. */
   stop(): Promise<void>;
+  /** SIGKILL: the process is gone when this resolves, and said nothing. */
+  kill(): Promise<void>;
   /** Makes the same service run again, with its data and on its ports. */
   restart(): Promise<void>;
   /** `mooring enrollment …` with this service's credentials. */
@@ -50,6 +52,7 @@ export async function startService(...args: readonly string[]): Promise<LocalSer
     dataDirectory,
     events,
     stop: () => running.stop(),
+    kill: () => running.kill(),
     restart: async () => {
       running = await launch(dataDirectory, [`${ready.httpsPort}`, `${ready.mqttPort}`], args, events);
     },
@@ -76,7 +79,7 @@ async function launch(
   [httpsPort, mqttPort]: readonly [string, string],
   args: readonly string[],
   events: Record<string, unknown>[],
-): Promise<{ ready: Ready; stop: () => Promise<void> }> {
+): Promise<{ ready: Ready; stop: () => Promise<void>; kill: () => Promise<void> }> {
   const retryAfter = args.includes("--retry-after") ? [] : ["--retry-after", "0"];
   const child = spawn(
     process.execPath,
@@ -98,6 +101,10 @@ async function launch(
       child.kill("SIGTERM");
       await ended;
       expect(child.exitCode).toBe(0);
+    },
+    kill: async () => {
+      child.kill("SIGKILL");
+      await ended;
     },
   };
 }
