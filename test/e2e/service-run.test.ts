@@ -151,6 +151,20 @@ describe("mooring service run", () => {
     expect(result.stderr).toContain(says);
   });
 
+  it("is backed up while it runs", async () => {
+    const { line } = run("--data", "dps", ...anyPorts, "--json");
+    const { idScope } = JSON.parse(await line());
+    const [node = "", program = "", service = ""] = command();
+    const backup = [node, program, service, "backup", "--data", join(directory, "dps")];
+    const file = join(directory, "copy.db");
+    const told = await finished([...backup, file, "--json"]);
+    expect(told.code).toBe(0);
+    expect(JSON.parse(told.stdout)).toMatchObject({ file, idScope, enrollments: 0 });
+    expect(await finished([...backup, file])).toMatchObject({ code: 73, stdout: "" });
+    const shown = await finished([...backup, join(directory, "second.db")]);
+    expect(shown.stdout).toContain("whole and sound");
+  });
+
   it("exits with 69 when another has the directory", async () => {
     const { line } = run("--data", "dps", ...anyPorts, "--json");
     await line();

@@ -173,6 +173,7 @@ const ways: Record<ErrorCode, Way> = {
     return gateway.run("reprovision");
   },
 
+  ERR_BACKUP: () => mooring(["service", "backup", "--json", "--data", service.dataDirectory, "/dev/null"]),
   ERR_SERVICE_START: () => {
     const file = newGateway().file("data");
     writeFileSync(file, "no directory");
