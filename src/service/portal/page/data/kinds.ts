@@ -1,5 +1,6 @@
 // Groups and individual enrollments are managed alike; what differs between them is said here once.
 
+import type { LiveKind } from "./live.ts";
 import type { AttestationType, EnrollmentRecord } from "./records.ts";
 
 export interface EnrollmentKind {
@@ -10,10 +11,11 @@ export interface EnrollmentKind {
   /** First segment of its paths in the service API, and its name in the management API. */
   readonly plural: "enrollmentGroups" | "enrollments";
   readonly idMember: "enrollmentGroupId" | "registrationId";
+  /** The event that tells of a change. */
+  readonly live: LiveKind;
   readonly title: string;
-  /** With an article in front, as in "Add an enrollment group". */
+  /** As in "Add enrollment group". */
   readonly one: string;
-  readonly article: "a" | "an";
   readonly idLabel: string;
   readonly idHint: string;
   readonly attestations: readonly AttestationType[];
@@ -25,9 +27,9 @@ export const groupKind: EnrollmentKind = {
   addRoute: "add-group",
   plural: "enrollmentGroups",
   idMember: "enrollmentGroupId",
+  live: "enrollmentGroup",
   title: "Enrollment groups",
   one: "enrollment group",
-  article: "an",
   idLabel: "Group name",
   idHint: "1 to 128 letters, digits and - . _ : with a letter, a digit or - at the end.",
   attestations: ["x509", "symmetricKey"],
@@ -39,9 +41,9 @@ export const individualKind: EnrollmentKind = {
   addRoute: "add-enrollment",
   plural: "enrollments",
   idMember: "registrationId",
+  live: "enrollment",
   title: "Individual enrollments",
   one: "individual enrollment",
-  article: "an",
   idLabel: "Registration id",
   idHint: "The device's name towards the service. With X.509 it is the common name of its certificate.",
   attestations: ["x509", "tpm", "symmetricKey"],

@@ -35,10 +35,20 @@ interface ListingOptions<Row> {
   readonly keyOf: (row: Row) => string;
   /** Another stamp means another version. */
   readonly stampOf: (row: Row) => string;
+  /** What the rows are. */
   readonly live: LiveKind;
+  /** What else changes a row that is shown. */
+  readonly related?: LiveKind;
 }
 
-export function useListing<Row>({ list, route, keyOf, stampOf, live }: ListingOptions<Row>): Listing<Row> {
+export function useListing<Row>({
+  list,
+  route,
+  keyOf,
+  stampOf,
+  live,
+  related = live,
+}: ListingOptions<Row>): Listing<Row> {
   const search = route.query.get("search") ?? "";
   const status = route.query.get("status") ?? "";
   const after = route.query.get("after") ?? "";
@@ -53,12 +63,15 @@ export function useListing<Row>({ list, route, keyOf, stampOf, live }: ListingOp
   const [unseen, setUnseen] = useState<ReadonlySet<string>>(new Set());
   // What is loaded has been seen.
   useEffect(() => setUnseen(new Set()), [value]);
+  const areShown = (ids: ReadonlySet<string>): boolean =>
+    value?.items.some((row) => [...ids].some((id) => id.toLowerCase() === keyOf(row).toLowerCase())) ?? false;
   useLiveBursts([live], (ids) => {
-    const shown = new Set(value?.items.map((row) => keyOf(row).toLowerCase()));
-    const isShown = (id: string): boolean => shown.has(id.toLowerCase());
-    if (after === "" || [...ids].some(isShown)) return reload();
+    if (after === "" || areShown(ids)) return reload();
     const matching = [...ids].filter((id) => id.toLowerCase().includes(search.toLowerCase()));
     setUnseen((before) => new Set([...before, ...matching]));
+  });
+  useLiveBursts([related], (ids) => {
+    if (related !== live && areShown(ids)) reload();
   });
 
   const at = (place: string, way: readonly string[]) => (): void =>

@@ -4,8 +4,8 @@ import { useEffect, useRef } from "preact/hooks";
 import { connectionLost } from "./connection.ts";
 import { createStore } from "./store.ts";
 
-export const liveKinds = ["registration", "enrollment", "hub", "scenario"] as const;
-export type LiveKind = (typeof liveKinds)[number];
+const eventNames = ["registration", "enrollment", "hub", "scenario"] as const;
+export type LiveKind = (typeof eventNames)[number] | "enrollmentGroup";
 
 export interface LiveEvent {
   readonly kind: LiveKind;
@@ -33,8 +33,8 @@ export function listenToService(): () => void {
       if (source?.readyState !== EventSource.CLOSED) return connectionLost();
       retry = setTimeout(open, retryMs);
     };
-    for (const kind of liveKinds) {
-      source.addEventListener(kind, (event) => tell(kind, (event as MessageEvent<string>).data));
+    for (const name of eventNames) {
+      source.addEventListener(name, (event) => tell(name, (event as MessageEvent<string>).data));
     }
   };
   open();
@@ -45,9 +45,11 @@ export function listenToService(): () => void {
   };
 }
 
-function tell(kind: LiveKind, data: string): void {
+function tell(name: (typeof eventNames)[number], data: string): void {
   const { registrationId, enrollmentGroupId, hostName } = JSON.parse(data) as Record<string, string>;
   const id = registrationId ?? enrollmentGroupId ?? hostName ?? "";
+  // Groups and individual enrollments are told under one name.
+  const kind = name === "enrollment" && registrationId === undefined ? "enrollmentGroup" : name;
   for (const listener of [...listeners]) listener({ kind, id });
 }
 

@@ -35,7 +35,8 @@ export function EnrollmentList({
     route,
     keyOf: (record) => idOf(kind, record),
     stampOf: (record) => `${record.etag} ${record.registrationState?.etag}`,
-    live: "enrollment",
+    live: kind.live,
+    related: "registration",
   });
   const { rows, failure, fresh, search, status } = listing;
 

@@ -42,7 +42,7 @@ export function EnrollmentPage({
     failure,
     reload,
   } = useLoad((signal) => fetchEnrollment(kind, id, signal), [kind.route, id]);
-  useLiveBursts(["enrollment", "registration"], (ids) => {
+  useLiveBursts([kind.live, "registration"], (ids) => {
     if ([...ids].some((each) => each.toLowerCase() === id.toLowerCase())) reload();
   });
 

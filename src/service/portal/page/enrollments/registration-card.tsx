@@ -53,8 +53,8 @@ function DeviceList({ groupId }: { readonly groupId: string }): JSX.Element {
           <li key={registrationId}>
             <a href={hrefOf(["registrations", registrationId])}>{registrationId}</a>
             <RegistrationStatus status={status} />
-            <span class="beside">
-              {assignedHub} <Ago at={lastUpdatedDateTimeUtc} />
+            <span class="hint">
+              {assignedHub ?? "not assigned"}, <Ago at={lastUpdatedDateTimeUtc} />
             </span>
           </li>
         ))}

@@ -1,6 +1,7 @@
 // The top of every view: whose service this is, who is signed in, the tabs, and what must not be overlooked.
 
 import type { JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 import { connection } from "../data/connection.ts";
 import { groupKind, individualKind } from "../data/kinds.ts";
 import { liveState } from "../data/live.ts";
@@ -30,6 +31,11 @@ export function Header({
   readonly policy: string;
   readonly current: string;
 }): JSX.Element {
+  const tabBar = useRef<HTMLElement>(null);
+  // On a narrow screen the row of tabs is longer than the screen.
+  useEffect(() => {
+    tabBar.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  }, [current]);
   return (
     <header class="top">
       <div class="top-line">
@@ -47,7 +53,7 @@ export function Header({
           Sign out
         </Button>
       </div>
-      <nav class="tabs" aria-label="Views">
+      <nav class="tabs" aria-label="Views" ref={tabBar}>
         {tabs.map((tab) => (
           <a
             key={tab.route}

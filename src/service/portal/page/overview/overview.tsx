@@ -16,7 +16,7 @@ import { RegistrationsOverTime } from "./registrations-over-time.tsx";
 export function Overview(): JSX.Element {
   const { value, failure, reload } = useLoad(fetchOverview, []);
   const maySeeRegistrations = useMay("RegistrationStatusRead");
-  useLiveBursts(["registration", "enrollment", "hub", "scenario"], reload);
+  useLiveBursts(["registration", "enrollment", "enrollmentGroup", "hub"], reload);
   return (
     <>
       <PageTitle title="Overview" />

@@ -71,13 +71,18 @@ function optionsFor(element: HTMLElement): UPlot.Options {
   });
   return {
     ...sizeOf(element),
-    padding: [8, 8, 0, 0],
+    padding: [8, 24, 0, 0],
     legend: { show: false },
     cursor: { show: false },
     scales: { y: { range: (_chart, _least, most) => [0, Math.max(4, Math.ceil(most * 1.1))] } },
     axes: [
       { ...axis, grid: { show: false }, values: clock, space: 70, size: 30 },
-      { ...axis, size: 44, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000] },
+      {
+        ...axis,
+        size: 44,
+        space: 44,
+        incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000],
+      },
     ],
     series: [{}, series("failed", "bad"), series("assigned", "accent")],
   };
