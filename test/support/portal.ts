@@ -4,7 +4,13 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import {
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  chromium,
+  type Page,
+} from "playwright-core";
 import { expect } from "vitest";
 import type { LocalService } from "./local-service.ts";
 
@@ -48,8 +54,9 @@ export async function openBrowser(): Promise<PortalBrowser> {
     // What it leaves in a temporary directory is ours to remove.
     env: { ...process.env, TMPDIR: profile, HOME: profile },
   });
+  const cookies = new Map<string, Cookies>();
   return {
-    open: (service, options = {}) => openTab(browser, service, options),
+    open: (service, options = {}) => openTab(browser, cookies, service, options),
     [Symbol.asyncDispose]: async () => {
       await browser.close();
       rmSync(profile, { recursive: true, force: true });
@@ -57,8 +64,12 @@ export async function openBrowser(): Promise<PortalBrowser> {
   };
 }
 
+/** Of who is signed in already, by service and policy. */
+type Cookies = Awaited<ReturnType<BrowserContext["cookies"]>>;
+
 async function openTab(
   browser: Browser,
+  cookies: Map<string, Cookies>,
   service: LocalService,
   { scheme = "light", size = wide, policy = "provisioningserviceowner" }: TabOptions,
 ): Promise<PortalTab> {
@@ -89,12 +100,17 @@ async function openTab(
     if (url.origin !== origin && url.protocol !== "data:")
       complaints.push(`foreign request to ${url.origin}`);
   });
+  const who = `${origin} ${policy}`;
+  await context.addCookies(cookies.get(who) ?? []);
   await page.goto("/portal/");
   if (policy !== "none") {
-    await page.getByLabel("Policy").fill(policy);
-    await page.getByLabel("Key").fill(keyOf(service));
-    await page.getByRole("button", { name: "Sign in" }).click();
+    if (!cookies.has(who)) {
+      await page.getByLabel("Policy").fill(policy);
+      await page.getByLabel("Key").fill(keyOf(service));
+      await page.getByRole("button", { name: "Sign in" }).click();
+    }
     await page.getByRole("heading", { name: "Overview", level: 1 }).waitFor();
+    cookies.set(who, await context.cookies());
   }
   return {
     page,

@@ -1,7 +1,6 @@
 // Groups and individual enrollments are managed alike; what differs between them is said here once.
 
-import type { LiveKind } from "./live.ts";
-import type { AttestationType, EnrollmentRecord } from "./records.ts";
+import type { AttestationType, EnrollmentRecord, LiveKind } from "./records.ts";
 
 export interface EnrollmentKind {
   /** First segment of its routes in the page. */

@@ -3,10 +3,10 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Failure } from "./call.ts";
-import { type LiveKind, useLiveBursts } from "./live.ts";
+import { useLiveBursts } from "./live.ts";
 import { useLoad } from "./load.ts";
 import { fetchPage } from "./management-calls.ts";
-import type { Page } from "./records.ts";
+import type { LiveKind, Page } from "./records.ts";
 import { go, hrefOf, type Route } from "./route.ts";
 
 const rowsPerPage = 50;

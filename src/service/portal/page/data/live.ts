@@ -2,10 +2,10 @@
 
 import { useEffect, useRef } from "preact/hooks";
 import { connectionLost } from "./connection.ts";
+import type { LiveKind } from "./records.ts";
 import { createStore } from "./store.ts";
 
 const eventNames = ["registration", "enrollment", "hub", "scenario"] as const;
-export type LiveKind = (typeof eventNames)[number] | "enrollmentGroup";
 
 export interface LiveEvent {
   readonly kind: LiveKind;

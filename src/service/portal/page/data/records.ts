@@ -126,6 +126,9 @@ export interface CertificateReport {
   readonly problems: readonly string[];
 }
 
+/** What events tell of. */
+export type LiveKind = "registration" | "enrollment" | "enrollmentGroup" | "hub" | "scenario";
+
 export interface Page<Item> {
   readonly items: readonly Item[];
   readonly next?: string;

@@ -33,11 +33,15 @@ export function readTwin(
   const wrong = shapeMistake(value);
   if (wrong) return { mistake: { what: wrong } };
   const { tags, properties } = value as InitialTwin;
-  const desired = properties?.desired;
-  const isEmpty = Object.keys(tags ?? {}).length === 0 && Object.keys(desired ?? {}).length === 0;
-  if (isEmpty) return { twin: undefined };
-  return { twin: { ...(tags && { tags }), ...(desired && { properties: { desired } }) } };
+  const twin = {
+    ...(holds(tags) && { tags }),
+    ...(holds(properties?.desired) && { properties: { desired: properties.desired } }),
+  };
+  return { twin: holds(twin) ? twin : undefined };
 }
+
+const holds = (value: object | undefined): value is object =>
+  value !== undefined && Object.keys(value).length > 0;
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);

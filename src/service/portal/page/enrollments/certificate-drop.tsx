@@ -2,6 +2,7 @@
 
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import { readCertificateFile, withoutPrivateKeys } from "../data/certificate-file.ts";
 import { useLoad } from "../data/load.ts";
 import { describeCertificate } from "../data/management-calls.ts";
 import type { CertificateReport } from "../data/records.ts";
@@ -33,6 +34,7 @@ export function CertificateDrop({
 }: CertificateDropProps): JSX.Element {
   const [over, setOver] = useState(false);
   const [unread, setUnread] = useState<string>();
+  const [hadKey, setHadKey] = useState(false);
   const take = async (file: File | undefined): Promise<void> => {
     setOver(false);
     if (!file) return;
@@ -40,8 +42,13 @@ export function CertificateDrop({
       setUnread(`${file.name} is too large to be a certificate.`);
       return;
     }
-    setUnread(undefined);
-    onValue(await readCertificateFile(file));
+    offer(await readCertificateFile(file));
+  };
+  const offer = (text: string): void => {
+    const { certificates, hadPrivateKey } = withoutPrivateKeys(text);
+    setUnread(certificates === "" && hadPrivateKey ? "This is a private key and no certificate." : undefined);
+    setHadKey(hadPrivateKey);
+    onValue(certificates);
   };
 
   if (value !== "")
@@ -50,7 +57,8 @@ export function CertificateDrop({
         {...field}
         use={use}
         value={value}
-        onRemove={() => onValue("")}
+        hadKey={hadKey}
+        onRemove={() => offer("")}
         {...(onReport && { onReport })}
       />
     );
@@ -93,9 +101,9 @@ export function CertificateDrop({
               const text = event.currentTarget.value.trim();
               // While it is typed by hand it is not read at every key.
               if (/-----END CERTIFICATE-----$/.test(text) || /^[A-Za-z0-9+/\s]{200,}={0,2}$/.test(text))
-                onValue(text);
+                offer(text);
             }}
-            onChange={(event) => onValue(event.currentTarget.value.trim())}
+            onChange={(event) => offer(event.currentTarget.value.trim())}
           />
         </div>
       )}
@@ -106,6 +114,7 @@ export function CertificateDrop({
 interface ChosenProps extends FieldProps {
   readonly use: CertificateUse;
   readonly value: string;
+  readonly hadKey: boolean;
   readonly onRemove: () => void;
   readonly onReport?: (report: CertificateReport) => void;
 }
@@ -113,6 +122,7 @@ interface ChosenProps extends FieldProps {
 function ChosenCertificate({
   use,
   value,
+  hadKey,
   onRemove,
   onReport,
   label,
@@ -154,6 +164,12 @@ function ChosenCertificate({
           </p>
         )}
         <div role="status">
+          {hadKey && (
+            <p class="mistake">
+              <Icon name="warning" /> There was a private key in this file. It was left out, and sent nowhere;
+              it should never leave the device.
+            </p>
+          )}
           {problems.map((problem) => (
             <p key={problem} class="mistake">
               <Icon name="warning" /> {problem}
@@ -173,11 +189,4 @@ function ChosenCertificate({
       </div>
     </fieldset>
   );
-}
-
-/** PEM stays text; DER, which begins with a SEQUENCE, becomes base64. */
-async function readCertificateFile(file: File): Promise<string> {
-  const bytes = new Uint8Array(await file.arrayBuffer());
-  if (bytes[0] !== 0x30) return new TextDecoder().decode(bytes).trim();
-  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
 }
