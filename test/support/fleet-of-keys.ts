@@ -7,26 +7,30 @@ import { readFileSync } from "node:fs";
 import { request } from "node:https";
 import type { LocalService } from "./local-service.ts";
 
-/** Base64 of 64 bytes, the same for every test. */
-export const groupKey = Buffer.alloc(64, "mooring").toString("base64");
+/** Of a group, base64 of 64 bytes. */
+export const groupKey = (group: string): string => Buffer.alloc(64, group).toString("base64");
 
-export const groupOfKeys = (enrollmentGroupId: string, settings: object = {}): object => ({
-  enrollmentGroupId,
-  attestation: { type: "symmetricKey", symmetricKey: { primaryKey: groupKey, secondaryKey: groupKey } },
-  ...settings,
-});
+export function groupOfKeys(enrollmentGroupId: string, settings: object = {}): object {
+  const key = groupKey(enrollmentGroupId);
+  return {
+    enrollmentGroupId,
+    attestation: { type: "symmetricKey", symmetricKey: { primaryKey: key, secondaryKey: key } },
+    ...settings,
+  };
+}
 
-/** The status of the answer to one registration. `key` is base64. */
+/** The status of the answer when a device of `group` registers. */
 export async function register(
   { httpsPort, idScope, caFile }: LocalService,
+  group: string,
   registrationId: string,
-  key: string = derivedKey(registrationId),
 ): Promise<number> {
+  const key = createHmac("sha256", Buffer.from(groupKey(group), "base64"))
+    .update(registrationId)
+    .digest();
   const resource = encodeURIComponent(`${idScope}/registrations/${registrationId}`);
   const expiry = Math.floor(Date.now() / 1000) + 600;
-  const signature = createHmac("sha256", Buffer.from(key, "base64"))
-    .update(`${resource}\n${expiry}`)
-    .digest("base64");
+  const signature = createHmac("sha256", key).update(`${resource}\n${expiry}`).digest("base64");
   const sending = request({
     host: "localhost",
     port: httpsPort,
@@ -45,6 +49,3 @@ export async function register(
   await once(answer, "end");
   return answer.statusCode;
 }
-
-const derivedKey = (registrationId: string): string =>
-  createHmac("sha256", Buffer.from(groupKey, "base64")).update(registrationId).digest("base64");

@@ -14,7 +14,7 @@ export const fetchHubs = (signal: AbortSignal): Promise<readonly Hub[]> =>
 
 export const saveHub = (
   hostName: string,
-  settings: { readonly allocationWeight: number; readonly latencyMs?: number },
+  settings: { readonly allocationWeight: number; readonly latencyMs: number | null },
 ): Promise<void> => call("PUT", `/mooring/hubs/${encodeURIComponent(hostName)}`, { body: settings });
 
 export const unlinkHub = (hostName: string, { force }: { readonly force: boolean }): Promise<void> =>

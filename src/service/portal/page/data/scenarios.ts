@@ -39,9 +39,9 @@ export const scenarioKinds: readonly ScenarioKind[] = [
       name: "retryAfterSeconds",
       label: "Retry-After",
       unit: "seconds",
-      initial: 5,
-      least: 1,
-      most: 300,
+      initial: 10,
+      least: 0,
+      most: 86_400,
     },
   },
   {

@@ -45,7 +45,7 @@ export function HubDialog({ hub, present, onClose, onSaved }: HubDialogProps): J
     try {
       await saveHub(name, {
         allocationWeight: Number(weight),
-        ...(latency.trim() !== "" && { latencyMs: Number(latency) }),
+        latencyMs: latency.trim() === "" ? null : Number(latency),
       });
       notify(hub ? `Saved ${name}.` : `Linked ${name}.`);
       onSaved();

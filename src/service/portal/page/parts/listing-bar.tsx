@@ -17,17 +17,18 @@ interface SearchBoxProps {
 export function SearchBox({ label, value, onSearch }: SearchBoxProps): JSX.Element {
   const [text, setText] = useState(value);
   const sent = useRef(value);
+  const latest = useRef(onSearch);
+  latest.current = onSearch;
   // The address changed by another hand: the back button, or a link.
   useEffect(() => {
     if (value !== sent.current) setText(value);
     sent.current = value;
   }, [value]);
-  // Only typing starts the wait.
   useEffect(() => {
     if (text === sent.current) return undefined;
     const timer = setTimeout(() => {
       sent.current = text;
-      onSearch(text);
+      latest.current(text);
     }, typingMs);
     return () => clearTimeout(timer);
   }, [text]);

@@ -3,6 +3,7 @@
 import type { JSX } from "preact";
 import { attestationNames } from "../data/kinds.ts";
 import type { RegistrationRecord } from "../data/records.ts";
+import { attestationOf } from "../data/registration-view.ts";
 import { Fact, FactList } from "../parts/facts.tsx";
 import { RegistrationStatus } from "../parts/status.tsx";
 import { Moment } from "../parts/time.tsx";
@@ -19,8 +20,7 @@ export function RegistrationFacts({
 }: {
   readonly registration: RegistrationRecord;
 }): JSX.Element {
-  const { status, substatus, assignedHub, deviceId, errorCode, errorMessage, attestation, payload } =
-    registration;
+  const { status, substatus, assignedHub, deviceId, errorCode, errorMessage, payload } = registration;
   return (
     <FactList>
       <Fact name="Status">
@@ -34,7 +34,7 @@ export function RegistrationFacts({
           <code>{errorCode}</code> {errorMessage}
         </Fact>
       )}
-      {attestation && <Fact name="Attestation">{attestationNames[attestation]}</Fact>}
+      <Fact name="Attestation">{attestationNames[attestationOf(registration)]}</Fact>
       <Fact name="First registered">
         <Moment at={registration.createdDateTimeUtc} />
       </Fact>
