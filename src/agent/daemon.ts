@@ -25,6 +25,8 @@ export interface DaemonOptions extends Tools, Pick<AttemptTools, "boot" | "rando
   readonly sendOnErrand: (config: Config, work: Work, signal: AbortSignal) => Promise<Provisioned | null>;
   /** Told what it is at, whenever that changes. */
   readonly onDoing: (doing: Doing) => void;
+  /** Told once a reload is over, whether the new configuration is in force or was refused. */
+  readonly onReloaded: () => void;
   /** While somebody is connected, this is no time to leave. */
   readonly isInUse: () => boolean;
 }
@@ -207,7 +209,9 @@ export class Daemon {
       this.#attempts.forgive();
       this.#finalFailure = undefined;
     }
-    if (wake === "reload") await this.serve();
+    if (wake !== "reload") return;
+    await this.serve();
+    this.#options.onReloaded();
   }
 
   /** Something changed, or a person has come: what failed before may work now. */

@@ -4,8 +4,10 @@
 import { EventEmitter, once } from "node:events";
 import { loadCurrent } from "../assignment/generations.ts";
 import type { Config } from "../config/schema.ts";
+import { causeText, MooringError } from "../errors.ts";
 import { watchClockSteps } from "../system/clock-steps.ts";
-import { serviceManager } from "../system/service-manager.ts";
+import type { Log } from "../system/log.ts";
+import { type ServiceManager, serviceManager } from "../system/service-manager.ts";
 import type { Tools } from "./connect.ts";
 import { type Events, overheard } from "./control/events.ts";
 import { type Controlled, type ControlServer, serveControl } from "./control/server.ts";
@@ -23,7 +25,7 @@ export interface RunOptions extends Tools {
 /**
  * Serves, decides and acts until the signal aborts or the daemon has been idle for long enough. It is ready once what
  * there is has been published, with or without an assignment: an offline boot waits for nobody. Throws what reading the
- * configuration throws, ERR_DAEMON_RUNNING, ERR_CONTROL_SOCKET.
+ * configuration throws, and ERR_DAEMON_RUNNING.
  */
 export async function run(options: RunOptions): Promise<void> {
   const { clock, signal, program, readConfig } = options;
@@ -42,6 +44,7 @@ export async function run(options: RunOptions): Promise<void> {
       manager.status(inWords(doing));
       changes.emit("change");
     },
+    onReloaded: () => manager.ready(inWords(daemon.doing)),
     isInUse: () => (control?.connections() ?? 0) > 0,
   });
   await daemon.serve();
@@ -51,8 +54,8 @@ export async function run(options: RunOptions): Promise<void> {
   control = await serveControl(controlled(daemon, status, changes, events), {
     ...{ path, fd: manager.listenFds[0], group, stateDirectory: daemon.config.state.directory },
     ...tools,
-  });
-  using _notices = noticesFor(daemon, tools);
+  }).catch((error) => withoutControl(error, log));
+  using _notices = noticesFor(daemon, manager, tools);
   using _watchdog = manager.feedWatchdog();
   manager.ready(inWords(daemon.doing));
   try {
@@ -62,8 +65,14 @@ export async function run(options: RunOptions): Promise<void> {
     if (!signal.aborted) throw error;
   } finally {
     manager.stopping();
-    await control.close();
+    await control?.close();
   }
+}
+
+/** A daemon that nobody can ask still does its work; commands then work on the state directly, under its lock. */
+function withoutControl(error: unknown, log: Log): undefined {
+  if (!(error instanceof MooringError && error.code === "ERR_CONTROL_SOCKET")) throw error;
+  log.warn("control.unavailable", { code: error.code, error: causeText(error), hint: error.hint });
 }
 
 function controlled(
@@ -103,9 +112,12 @@ async function statusOfDaemon(daemon: Daemon, since: string, tools: Tools): Prom
 }
 
 /** Until disposed of, SIGHUP and a clock that was set are told to the daemon. */
-function noticesFor(daemon: Daemon, { clock }: Tools): Disposable {
+function noticesFor(daemon: Daemon, manager: ServiceManager, { clock }: Tools): Disposable {
   const over = new AbortController();
-  const onHangup = (): void => daemon.notice("reload");
+  const onHangup = (): void => {
+    manager.reloading();
+    daemon.notice("reload");
+  };
   process.on("SIGHUP", onHangup);
   void watchClockSteps(() => daemon.notice("clock-stepped"), { clock, signal: over.signal });
   return {

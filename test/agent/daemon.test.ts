@@ -101,6 +101,7 @@ function start(): { daemon: Daemon; ended: Promise<void> } {
     readConfig: () => loadConfig(join(directory, "config.toml")),
     sendOnErrand,
     onDoing: (doing) => void doings.push(doing),
+    onReloaded: () => {},
     isInUse: () => inUse,
   });
   const ended = daemon.serve().then(() => daemon.run());

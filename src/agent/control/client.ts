@@ -1,7 +1,7 @@
 // The other side of the control socket: asks the daemon for one thing, hears how it goes, and takes its answer.
 
 import { realpathSync } from "node:fs";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { MooringError, systemCode } from "../../errors.ts";
 import type { Clock } from "../../system/clock.ts";
 import {
@@ -10,10 +10,10 @@ import {
   decodeLine,
   decodeProvisioned,
   encodeLine,
+  lineCutter,
   type Progress,
   protocol,
   type Request,
-  readLines,
 } from "./wire.ts";
 
 export interface Asking {
@@ -32,61 +32,107 @@ const longestLine = 8 << 20;
  * The daemon's answer; "no daemon" when none is listening. Throws what the daemon answers with instead, and
  * ERR_DAEMON_LOST, ERR_CONTROL_PERMISSION, ERR_CONTROL_BUSY, ERR_CONTROL_PROTOCOL.
  */
-export function askDaemon<Asked extends Request>(
+export async function askDaemon<Asked extends Request>(
   path: string,
   request: Asked,
-  { stateDirectory, clock, signal, onEvent = () => {} }: Asking,
+  asking: Asking,
 ): Promise<Answers[Asked["do"]] | "no daemon"> {
+  // A daemon may be leaving just now; where its socket stays open, the next one answers.
+  const answer = (await ask(path, request, asking)) ?? (await ask(path, request, asking));
+  if (answer === undefined) throw lost(path, `the daemon on ${path} ended before it had said anything`);
+  return answer as Answers[Asked["do"]] | "no daemon";
+}
+
+/** Undefined when the other side was gone before it said anything. */
+async function ask(path: string, request: Request, asking: Asking): Promise<unknown> {
+  const { stateDirectory, signal, onEvent } = asking;
+  const socket = await connected(path);
+  if (!socket) return "no daemon";
+  const stop = (): void => void socket.destroy(signal.reason);
+  signal.addEventListener("abort", stop);
+  try {
+    signal.throwIfAborted();
+    const lines = linesFrom(socket, path);
+    const greeting = await greetingFrom(lines, socket, path, asking);
+    if (!greeting) return undefined;
+    if (!samePlace(stateDirectory, greeting["stateDirectory"])) return "no daemon";
+    socket.write(encodeLine(request));
+    for await (const line of lines) {
+      if ("done" in line) return answered(request, line["done"]);
+      if ("error" in line) throw decodeError(line["error"]);
+      if ("event" in line) onEvent?.(line["event"] as Progress);
+    }
+    throw lost(path, `the daemon, process ${greeting["pid"]}, ended before it had answered`);
+  } finally {
+    signal.removeEventListener("abort", stop);
+    socket.destroy();
+  }
+}
+
+type Answer = Readonly<Record<string, unknown>>;
+
+/** Undefined where nobody listens. */
+function connected(path: string): Promise<Socket | undefined> {
   return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason);
     const socket = connect(path);
-    const over = new AbortController();
-    let daemon: string | undefined;
-
-    const end = (settle: () => void): void => {
-      if (over.signal.aborted) return;
-      over.abort();
-      signal.removeEventListener("abort", stop);
-      socket.destroy();
-      settle();
-    };
-    const fail = (error: unknown): void => end(() => reject(error));
-    const stop = (): void => fail(signal.reason);
-    signal.addEventListener("abort", stop);
-    clock.sleep(patienceMs, { signal: over.signal }).then(
-      () => daemon ?? fail(lost(path, `the daemon does not answer on ${path}`)),
-      () => {},
-    );
-
-    const greeted = (line: Readonly<Record<string, unknown>>, text: string): void => {
-      if (line["mooring"] !== protocol) fail(notUnderstood(path, text));
-      else if (!samePlace(stateDirectory, line["stateDirectory"])) end(() => resolve("no daemon"));
-      else {
-        daemon = `the daemon, process ${line["pid"]},`;
-        socket.write(encodeLine(request));
-      }
-    };
-    const take = (text: string): void => {
-      const line = decodeLine(text) ?? {};
-      if ("error" in line) fail(decodeError(line["error"]));
-      else if (daemon === undefined) greeted(line, text);
-      else if ("done" in line) end(() => resolve(answered(request, line["done"]) as Answers[Asked["do"]]));
-      else if ("event" in line) onEvent(line["event"] as Progress);
-      else fail(notUnderstood(path, text));
-    };
-    readLines(socket, longestLine, {
-      take,
-      tooLong: () => fail(notUnderstood(path, "a line without an end")),
-    });
-    socket.on("close", () => fail(lost(path, `${daemon ?? "the daemon"} ended before it had answered`)));
+    socket.once("connect", () => resolve(socket));
+    // Later ones end the reading, and are told by whoever reads.
     socket.on("error", (error) => {
-      if (daemon !== undefined) return;
-      const code = systemCode(error) ?? "";
-      if (noOneThere.has(code)) end(() => resolve("no daemon"));
-      else if (code === "EACCES" || code === "EPERM") fail(noEntry(path, error));
-      else if (code === "EAGAIN") fail(new MooringError("ERR_CONTROL_BUSY", `too many wait on ${path}`));
+      if (noOneThere.has(systemCode(error) ?? "")) resolve(undefined);
+      else reject(notOpened(path, error));
     });
   });
+}
+
+function notOpened(path: string, cause: Error): MooringError {
+  const words = `cannot open ${path}: ${cause.message}`;
+  switch (systemCode(cause)) {
+    case "EACCES":
+    case "EPERM":
+      return new MooringError("ERR_CONTROL_PERMISSION", words, { cause, path });
+    // The queue of those who want in is full.
+    case "EAGAIN":
+      return new MooringError("ERR_CONTROL_BUSY", words, { cause, path });
+    default:
+      return new MooringError("ERR_DAEMON_LOST", words, { cause, path });
+  }
+}
+
+const noOneThere = new Set(["ENOENT", "ENOTDIR", "ECONNREFUSED"]);
+
+async function greetingFrom(
+  lines: AsyncGenerator<Answer>,
+  socket: Socket,
+  path: string,
+  { clock }: Asking,
+): Promise<Answer | undefined> {
+  const greeted = new AbortController();
+  clock.sleep(patienceMs, greeted).then(
+    () => socket.destroy(lost(path, `the daemon does not answer on ${path}`)),
+    () => {},
+  );
+  const { value, done } = await lines.next().finally(() => greeted.abort());
+  if (done) return undefined;
+  if ("error" in value) throw decodeError(value["error"]);
+  if (value["mooring"] !== protocol) throw notUnderstood(path, JSON.stringify(value));
+  return value;
+}
+
+/** Ends when the connection does, however it ends. Throws the reason that the socket was destroyed with. */
+async function* linesFrom(socket: Socket, path: string): AsyncGenerator<Answer> {
+  try {
+    const cut = lineCutter(longestLine);
+    for await (const piece of socket) {
+      for (const text of cut(piece) ?? [""]) {
+        const line = decodeLine(text);
+        if (!line) throw notUnderstood(path, text);
+        yield line;
+      }
+    }
+  } catch (error) {
+    // A reset by the other side is an end.
+    if (systemCode(error) === undefined || error instanceof MooringError) throw error;
+  }
 }
 
 /** What came over the wire, with errors where errors were. */
@@ -94,8 +140,6 @@ function answered(request: Request, done: unknown): unknown {
   const changes = request.do !== "status" && request.do !== "wait";
   return changes && "outputs" in Object(done) ? decodeProvisioned(done) : done;
 }
-
-const noOneThere = new Set(["ENOENT", "ENOTDIR", "ECONNREFUSED"]);
 
 function samePlace(mine: string, its: unknown): boolean {
   return typeof its === "string" && real(mine) === real(its);
@@ -111,9 +155,6 @@ function real(path: string): string {
 
 const lost = (path: string, words: string): MooringError =>
   new MooringError("ERR_DAEMON_LOST", words, { path });
-
-const noEntry = (path: string, cause: Error): MooringError =>
-  new MooringError("ERR_CONTROL_PERMISSION", `cannot open ${path}: ${cause.message}`, { cause, path });
 
 const notUnderstood = (path: string, text: string): MooringError =>
   new MooringError(

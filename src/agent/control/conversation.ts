@@ -4,7 +4,7 @@ import type { Socket } from "node:net";
 import { asMooringError, errorJson, MooringError } from "../../errors.ts";
 import type { Clock } from "../../system/clock.ts";
 import type { Controlled } from "./server.ts";
-import { type Accepted, encodeLine, type Greeting, type Line, type Request, readLines } from "./wire.ts";
+import { type Accepted, encodeLine, type Greeting, type Line, lineCutter, type Request } from "./wire.ts";
 
 export interface Manners {
   readonly greeting: Greeting;
@@ -85,17 +85,19 @@ function firstLine(socket: Socket, manners: Manners, signal: AbortSignal): Promi
     const stop = (): void => reject(signal.reason);
     signal.addEventListener("abort", stop, { once: true });
     dropUnless(AbortSignal.any([asked.signal, signal]), socket, manners);
-    let lines = 0;
-    socket.once("end", () => lines > 0 || socket.destroy());
-    readLines(socket, manners.requestBytes, {
-      take: (line) => {
-        lines += 1;
-        if (lines > 1) socket.destroy();
+    const cut = lineCutter(manners.requestBytes);
+    let isAsked = false;
+    socket.once("end", () => isAsked || socket.destroy());
+    socket.on("data", (piece: Buffer) => {
+      const lines = cut(piece);
+      const [line] = lines ?? [];
+      if (!lines || lines.length > (isAsked ? 0 : 1)) socket.destroy();
+      else if (line !== undefined) {
+        isAsked = true;
         asked.abort();
         signal.removeEventListener("abort", stop);
         resolve(line);
-      },
-      tooLong: () => socket.destroy(),
+      }
     });
   });
 }

@@ -1,7 +1,6 @@
 // What the daemon and its clients say to one another over the control socket, one JSON object a line: the daemon
 // greets, the client asks once, events follow, and `done` or `error` is the last line.
 
-import type { Socket } from "node:net";
 import { errorJson, errorTable, MooringError } from "../../errors.ts";
 import type { Fields, Log } from "../../system/log.ts";
 import type { Provisioned } from "../provision.ts";
@@ -83,31 +82,22 @@ export const decodeProvisioned = (value: unknown): Provisioned => {
   return { ...provisioned, outputs };
 };
 
-/** Calls `take` for every line that comes in; a longer one than `limit` bytes ends in `tooLong`, once. */
-export function readLines(
-  socket: Socket,
-  limit: number,
-  { take, tooLong }: { take(line: string): void; tooLong(): void },
-): void {
-  let held: Buffer[] = [];
+/** Cuts what comes in, piece by piece, into lines; undefined when one is longer than `limit` bytes. */
+export function lineCutter(limit: number): (piece: Buffer) => string[] | undefined {
+  let begun: Buffer[] = [];
   let size = 0;
-  const onData = (chunk: Buffer): void => {
-    let rest = chunk;
+  return (piece) => {
+    const lines: string[] = [];
+    let rest = piece;
     for (let end = rest.indexOf(0x0a); end >= 0; end = rest.indexOf(0x0a)) {
-      if (size + end > limit) break;
-      const line = Buffer.concat([...held, rest.subarray(0, end)]).toString();
-      held = [];
+      if (size + end > limit) return undefined;
+      lines.push(Buffer.concat([...begun, rest.subarray(0, end)]).toString());
+      begun = [];
       size = 0;
       rest = rest.subarray(end + 1);
-      take(line);
     }
-    if (rest.length === 0) return;
-    held.push(rest);
+    if (rest.length > 0) begun.push(rest);
     size += rest.length;
-    if (size <= limit) return;
-    socket.off("data", onData);
-    held = [];
-    tooLong();
+    return size > limit ? undefined : lines;
   };
-  socket.on("data", onData);
 }

@@ -1,7 +1,7 @@
 // The control socket: a real server, real sockets, and a daemon behind it that does as it is told.
 
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { askDaemon } from "../../../src/agent/control/client.ts";
@@ -127,8 +127,46 @@ describe("a client", () => {
     expect(await ask()).toBe("no daemon");
   });
 
+  it("asks the next daemon when one leaves before it has said anything, but not for ever", async () => {
+    const path = join(temporaryDirectory(), "s");
+    const options = { stateDirectory: "/", clock: systemClock, signal: new AbortController().signal };
+    let connections = 0;
+    const leaving = createServer((socket) => {
+      connections += 1;
+      socket.destroy();
+    });
+    await new Promise<void>((resolve) => leaving.listen(path, resolve));
+    const ask = () => askDaemon(path, { do: "status" }, options);
+    expect(await thrownBy(ask)).toMatchObject({ code: "ERR_DAEMON_LOST" });
+    expect(connections).toBe(2);
+    leaving.once("connection", (socket) => {
+      socket.destroy();
+      leaving.removeAllListeners("connection");
+      leaving.on("connection", (next) => {
+        next.write(`{"mooring":1,"stateDirectory":"/"}\n{"do`);
+        next.write(`ne":{"fine":true}}\n`);
+      });
+    });
+    expect(await ask()).toEqual({ fine: true });
+    leaving.close();
+  });
+
+  it.each([
+    ["no JSON", "hello\n"],
+    ["an array", "[]\n"],
+    ["another protocol", '{"mooring":2,"stateDirectory":"/"}\n'],
+    ["an error that it does not know", '{"error":{"code":"ERR_NEW","message":"from the future"}}\n'],
+  ])("says so when the other side speaks %s", async (_what, line) => {
+    const path = join(temporaryDirectory(), "s");
+    const strange = createServer((socket) => socket.end(line));
+    await new Promise<void>((resolve) => strange.listen(path, resolve));
+    const options = { stateDirectory: "/", clock: systemClock, signal: new AbortController().signal };
+    const error = await thrownBy(() => askDaemon(path, { do: "status" }, options));
+    expect(error).toMatchObject({ code: "ERR_CONTROL_PROTOCOL", exitCode: 65 });
+    strange.close();
+  });
+
   it("gives up on a daemon that hangs", async () => {
-    const { createServer } = await import("node:net");
     const path = join(temporaryDirectory(), "s");
     const silent = createServer();
     await new Promise<void>((resolve) => silent.listen(path, resolve));
