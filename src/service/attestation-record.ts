@@ -2,7 +2,8 @@
 // that a client did not send back, because they were never shown to it, stay as they are.
 
 import { randomBytes } from "node:crypto";
-import { commonName, describeCertificate, readCertificate } from "./attestation/certificates.ts";
+import { describeCertificate, readCertificate } from "./attestation/certificates.ts";
+import { commonName } from "./attestation/common-name.ts";
 import { readEndorsementKey, readStorageRootKey } from "./attestation/tpm-public.ts";
 import type { AttestationBody, CertificatesBody } from "./enrollment-body.ts";
 import type {

@@ -54,14 +54,15 @@ const bodyLimit = 4 * 1024 * 1024;
 const requestIdHeader = "x-ms-request-id";
 
 /**
- * A plugin that owns its body parsing, its error answers and its body limit; `addRoutes` gives it its routes.
- * The server must route without regard to case and trailing slashes, add no routes of its own, and allow params of
- * 512 characters: `routerOptions: { caseSensitive: false, ignoreTrailingSlash: true, maxParamLength: 512 }` and
- * `exposeHeadRoutes: false`.
+ * A plugin that owns its body parsing (JSON, unless `parse` says otherwise), its error answers and its body limit;
+ * `addRoutes` gives it its routes. The server must route without regard to case and trailing slashes, add no routes of
+ * its own, and allow params of 512 characters: `routerOptions: { caseSensitive: false, ignoreTrailingSlash: true,
+ * maxParamLength: 512 }` and `exposeHeadRoutes: false`.
  */
 export function operatorApi(
   options: OperatorApiOptions,
   addRoutes: (route: OperatorRoute) => void,
+  { parse = parseBodies }: { parse?: (app: FastifyInstance) => void } = {},
 ): FastifyPluginAsync {
   const { store, clock, signedIn = () => undefined, meter = () => {} } = options;
   const callers = new WeakMap<FastifyRequest, Caller>();
@@ -75,7 +76,7 @@ export function operatorApi(
         "cross-origin-resource-policy": "same-origin",
       });
     });
-    parseBodies(app);
+    parse(app);
     answerErrors(app, options);
     const methods = new Map<string, string[]>();
     addRoutes((method, url, permission, answer) => {

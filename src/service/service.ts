@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { Clock } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
 import { openAuthority } from "./authority.ts";
+import { certificateApi } from "./certificate-api.ts";
 import { lockDataDirectory, writeDataFile } from "./data-directory.ts";
 import { createDeviceApi } from "./device-api.ts";
 import { createEventStreams } from "./event-streams.ts";
@@ -117,6 +118,7 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
       operatorApis: [
         serviceApi(operators),
         managementApi({ ...operators, eventStreams, onKeyRotated: publishConnectionString }),
+        certificateApi(operators),
         portal.routes,
       ],
       clock,

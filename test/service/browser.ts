@@ -5,6 +5,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type FastifyInstance, fastify } from "fastify";
 import { onTestFinished } from "vitest";
+import { certificateApi } from "../../src/service/certificate-api.ts";
 import { createEventStreams } from "../../src/service/event-streams.ts";
 import { managementApi } from "../../src/service/management-api.ts";
 import { createPortal, type Portal } from "../../src/service/portal/portal.ts";
@@ -70,7 +71,12 @@ export async function openPortalCounter({
     exposeHeadRoutes: false,
     routerOptions: { caseSensitive: false, ignoreTrailingSlash: true, maxParamLength: 512 },
   });
-  for (const plugin of [serviceApi(operators), managementApi(operators), portal.routes])
+  for (const plugin of [
+    serviceApi(operators),
+    managementApi(operators),
+    certificateApi(operators),
+    portal.routes,
+  ])
     await app.register(plugin);
   onTestFinished(() => app.close());
 

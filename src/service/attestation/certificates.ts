@@ -26,12 +26,6 @@ export function readLeaf([leaf]: readonly Buffer[]): X509Certificate | undefined
   }
 }
 
-/** The subject's CN; undefined when there is none, or more than one. */
-export function commonName(certificate: X509Certificate): string | undefined {
-  const { CN } = certificate.toLegacyObject().subject as { CN?: string | string[] };
-  return typeof CN === "string" ? CN : undefined;
-}
-
 /** Upper-case hex without colons. */
 export const sha256Thumbprint = (certificate: X509Certificate): string =>
   createHash("sha256").update(certificate.raw).digest("hex").toUpperCase();
@@ -47,7 +41,7 @@ export const describeCertificate = (certificate: X509Certificate): CertificateIn
   version: 3,
 });
 
-/** Most specific part first, as Windows and so Azure write it. */
-const oneLine = (name: string): string => name.split("\n").toReversed().join(", ");
+/** Most specific part first, as Windows and so Azure write it. A certificate without a name gives undefined. */
+const oneLine = (name: string | undefined = ""): string => name.split("\n").toReversed().join(", ");
 
 const seconds = (date: Date): string => date.toISOString().replace(/\.\d+Z$/, "Z");

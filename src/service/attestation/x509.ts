@@ -4,7 +4,8 @@
 import { X509Certificate } from "node:crypto";
 import type { CertificatePair, EnrollmentGroup } from "../records.ts";
 import { keyOf } from "../tables.ts";
-import { commonName, sha256Thumbprint } from "./certificates.ts";
+import { describeCertificate, sha256Thumbprint } from "./certificates.ts";
+import { commonName } from "./common-name.ts";
 import { type Evidence, invalidCertificate } from "./evidence.ts";
 
 /** More than any device has; each one costs a signature check. */
@@ -40,7 +41,9 @@ export function findGroupByChain(evidence: Evidence, groups: readonly Enrollment
     if (!issuer) break;
     current = issuer;
   }
-  throw invalidCertificate(`no enrolled CA is behind ${JSON.stringify(leaf.issuer.replaceAll("\n", ", "))}`);
+  throw invalidCertificate(
+    `no enrolled CA is behind ${JSON.stringify(describeCertificate(leaf).issuerName)}`,
+  );
 }
 
 function presentedChain({ certificates }: Evidence): [X509Certificate, ...X509Certificate[]] {
