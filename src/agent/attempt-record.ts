@@ -13,10 +13,8 @@ export interface LastFailure {
   /** ISO 8601, UTC. */
   readonly at: string;
   readonly trigger: string;
-  /** What was asked for then, as `begin` was told: while it is the same, a final failure stays final. */
+  /** What was asked for then, as `begin` was told. */
   readonly asking?: string;
-  /** The same again can only fail again. */
-  readonly isFinal: boolean;
   readonly serviceErrorCode?: number;
   readonly trackingId?: string;
 }
@@ -88,7 +86,6 @@ const recordShape = v.object({
       at: isoTime,
       trigger: text,
       asking: v.exactOptional(text),
-      isFinal: v.boolean(),
       serviceErrorCode: v.exactOptional(v.number()),
       trackingId: v.exactOptional(text),
     }),

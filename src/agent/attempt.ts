@@ -4,7 +4,7 @@
 import { prepareState } from "../assignment/generations.ts";
 import type { Config } from "../config/schema.ts";
 import { asMooringError } from "../errors.ts";
-import type { Attempts } from "./attempts.ts";
+import type { Attempts } from "./attempt-history.ts";
 import type { Facts, Trigger } from "./decide.ts";
 import { asking } from "./situation.ts";
 

@@ -4,7 +4,7 @@
 import { type Generation, loadCurrent } from "../assignment/generations.ts";
 import type { Config } from "../config/schema.ts";
 import type { ErrorCode } from "../errors.ts";
-import type { Attempts, Pause } from "./attempts.ts";
+import type { Attempts, Pause } from "./attempt-history.ts";
 import type { Tools } from "./connect.ts";
 import { type Decision, decide, type Facts, type Trigger } from "./decide.ts";
 import { deviceKey, lookAround } from "./situation.ts";

@@ -4,7 +4,7 @@
 import { type Generation, wasDamaged } from "../assignment/generations.ts";
 import type { Config } from "../config/schema.ts";
 import { machineKey } from "../system/facts.ts";
-import type { Attempts } from "./attempts.ts";
+import type { Attempts } from "./attempt-history.ts";
 import type { Tools } from "./connect.ts";
 import { type Facts, meansDisenrolled, type Wanted } from "./decide.ts";
 import { wantedBy } from "./identity.ts";

@@ -8,7 +8,8 @@ import { asMooringError, type ErrorCode, type MooringError } from "../errors.ts"
 import type { Clock } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
 import type { ClockState } from "../system/trusted-time.ts";
-import { type Attempts, openAttempts } from "./attempts.ts";
+import type { Attempts } from "./attempt-history.ts";
+import { openAttempts } from "./attempts.ts";
 import { type Decision, decide, meansDisenrolled } from "./decide.ts";
 import { needsItsHubKey } from "./hub-key.ts";
 import { staysWithdrawn } from "./serve.ts";
@@ -160,7 +161,6 @@ function confirmed(
 
 const shown = ({
   asking: _asking,
-  isFinal: _isFinal,
   ...failure
 }: NonNullable<Attempts["lastFailure"]>): NonNullable<Status["lastFailure"]> => failure;
 

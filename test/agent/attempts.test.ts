@@ -59,7 +59,6 @@ describe("attempts", () => {
       at: "2026-01-01T00:00:00.000Z",
       trigger: "first-boot",
       asking: "abc",
-      isFinal: false,
       serviceErrorCode: 404_201,
       trackingId: "a-b-c",
     });
@@ -79,7 +78,6 @@ describe("attempts", () => {
     expect(open()).toMatchObject({
       failures: 0,
       lastFailure: undefined,
-      running: undefined,
       confirmedAt: "2026-01-01T01:00:00.000Z",
     });
     expect(open().pause()).toBeUndefined();
@@ -89,9 +87,7 @@ describe("attempts", () => {
     const { machine, open } = aGateway();
     const waits = [1, 2, 3].map(() => {
       open().begin("first-boot");
-      const next = open();
-      expect(next.running).toMatchObject({ trigger: "first-boot" });
-      const { forMs } = next.pause() ?? expect.fail("no pause");
+      const { forMs } = open().pause() ?? expect.fail("no pause");
       machine.pass(forMs);
       return forMs;
     });
@@ -109,15 +105,13 @@ describe("attempts", () => {
     expect(delays).toEqual([90_000, 180_000, 3_000, 360_000]);
   });
 
-  it("stop for good after what cannot get better, until somebody asks", () => {
+  it("stop for good after what cannot get better", () => {
     const { open } = aGateway();
     const attempts = open();
     attempts.begin("first-boot");
     const next = attempts.failed(new MooringError("ERR_TPM_AUTHORIZATION", "wrong"), withoutAssignment);
     expect(next).toMatchObject({ stop: true });
-    expect(open().lastFailure).toMatchObject({ isFinal: true });
-    attempts.forgive();
-    expect(open().lastFailure).toMatchObject({ code: "ERR_TPM_AUTHORIZATION", isFinal: false });
+    expect(open().lastFailure).toMatchObject({ code: "ERR_TPM_AUTHORIZATION" });
   });
 
   it("take a stop by the user for no failure, and keep what failed before", () => {
@@ -314,7 +308,7 @@ describe("attempts.json", () => {
     const [aside = ""] = readdirSync(join(directory, "quarantine"));
     expect(readFileSync(join(directory, "quarantine", aside), "utf8")).toBe(content);
     expect(log.named("warn")).toEqual(["attempts.quarantined"]);
-    expect(open().running).toMatchObject({ trigger: "first-boot" });
+    expect(open().failures).toBe(1);
   });
 
   it("is set aside when it is no file at all", () => {
@@ -322,7 +316,7 @@ describe("attempts.json", () => {
     mkdirSync(path);
     open().begin("first-boot");
     expect(readdirSync(join(directory, "quarantine"))).toHaveLength(1);
-    expect(open().running).toMatchObject({ trigger: "first-boot" });
+    expect(open().failures).toBe(1);
   });
 
   it("holds nobody up when it cannot be written: the memory lasts as long as the process", () => {
@@ -376,6 +370,6 @@ describe("attempts.json", () => {
     writeFileSync(path, "{}");
     chmodSync(path, 0);
     open().begin("first-boot");
-    expect(open().running).toBeDefined();
+    expect(open().failures).toBe(1);
   });
 });

@@ -1,7 +1,7 @@
 // Two kinds of devices: Mooring's own decide, pace, memory of attempts and handshake, over a model of the service; and
 // the naive agent that every fleet has had once, which asks again after five seconds.
 
-import { attemptsOn } from "../../../src/agent/attempts.ts";
+import { attemptsOn } from "../../../src/agent/attempt-history.ts";
 import { decide, type Trigger } from "../../../src/agent/decide.ts";
 import { asMooringError } from "../../../src/errors.ts";
 import { type Credential, register } from "../../../src/registration/handshake.ts";
