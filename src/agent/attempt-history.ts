@@ -208,8 +208,11 @@ function budgetPause(record: AttemptRecord, now: Moment): Pause | undefined {
   );
 }
 
+/** What is left of a sum of fractions after it was waited for is nothing. */
+const roundingMs = 0.01;
+
 const pauseOf = (forMs: number, because: string): Pause | undefined =>
-  forMs > 0 ? { forMs: Math.ceil(forMs), because } : undefined;
+  forMs > roundingMs ? { forMs: Math.ceil(forMs), because } : undefined;
 
 const longer = (a: Pause | undefined, b: Pause | undefined): Pause | undefined =>
   !a || (b && b.forMs > a.forMs) ? b : a;

@@ -29,19 +29,22 @@ export const momentNow = (clock: Pick<Clock, "now">, { bootId, uptimeMs }: BootC
 
 /**
  * Milliseconds from `since` to `now`, never negative. What happened before this boot is at least as old as the boot;
- * a wall clock that went back, as on boards without a battery, says no more than that.
+ * where the wall clock was wrong then or is now, as on boards without a battery, more cannot be told.
  */
 export function elapsedMs(since: Moment, now: Moment): number {
-  const byWallClock = Math.max(0, now.at - since.at);
+  const byWallClock = isUndatable(since, now) ? 0 : Math.max(0, now.at - since.at);
   if (now.uptimeMs === undefined || since.uptimeMs === undefined) return byWallClock;
   return since.bootId === now.bootId
     ? Math.max(0, now.uptimeMs - since.uptimeMs)
     : Math.max(byWallClock, now.uptimeMs);
 }
 
-/** True after a reboot that lost the time: how long ago `since` was cannot be told. */
+/** After a reboot, and with a wall clock that was wrong then or is now: how long ago `since` was cannot be told. */
 export const isUndatable = (since: Moment, now: Moment): boolean =>
-  since.bootId !== now.bootId && now.at < since.at;
+  since.bootId !== now.bootId && (now.at < since.at || since.at < beforeMooring);
+
+/** A clock that showed less was never right while this program ran. */
+const beforeMooring = Date.UTC(2025, 0, 1);
 
 function readBootId(): string | undefined {
   try {
