@@ -1,5 +1,5 @@
-// Notices that somebody replaced the certificate or key that this gateway is configured with: the directories of those
-// files are watched, because a replacement is a rename.
+// Notices that somebody replaced the certificate or key that this gateway is configured with, or that the driver of its
+// TPM has come: the directories of those files are watched, because a replacement is a rename.
 
 import { type FSWatcher, watch } from "node:fs";
 import { basename, dirname } from "node:path";
@@ -28,8 +28,10 @@ export function watchIdentity(
     if (!over.signal.aborted) onChange();
   };
 
-  const { x509, symmetricKey } = identity;
+  const { source, tpm, x509, symmetricKey } = identity;
+  const device = source === "tpm" || source === "auto" ? /^device:(\/.+)$/.exec(tpm.tcti)?.[1] : undefined;
   const files = [
+    device,
     x509?.certificate,
     x509?.privateKey,
     x509?.pkcs12,
@@ -44,7 +46,9 @@ export function watchIdentity(
         error: error instanceof Error ? error.message : error,
       });
     try {
-      const watcher = watch(directory, { persistent: false }, (_event, name) => {
+      const watcher = watch(directory, { persistent: false }, (event, name) => {
+        // To use a device is to write to it, which is no change of it.
+        if (event === "change" && device && name === basename(device)) return;
         if (name === null || names.has(name)) void changed();
       });
       watchers.push(watcher.on("error", unwatched));
