@@ -9,6 +9,7 @@ import type { DeviceApi } from "../../src/service/device-api.ts";
 import { createHttpsServer } from "../../src/service/https-server.ts";
 import { systemClock } from "../../src/system/clock.ts";
 import { silentLog } from "../../src/system/log.ts";
+import { type KeyType, makeCertificate, makeKey } from "../support/openssl.ts";
 import {
   assigning,
   deviceCertificates,
@@ -306,6 +307,24 @@ describe("TLS", () => {
       agent.destroy();
     }
     expect(requests.map(({ certificates }) => certificates)).toEqual([ders, ders, ders, ders]);
+  });
+
+  it("survives certificates of every curve, as leaf and beside it", async () => {
+    const { deviceApi, requests } = recordingDeviceApi();
+    const port = await serveHttps(deviceApi);
+    const make = (kind: KeyType, name: string): { cert: string; key: string } => {
+      const key = makeKey(directory, `${name}.key`, kind);
+      const certificate = makeCertificate(directory, `${name}.pem`, { key, subject: "/CN=odd" });
+      return { cert: readFileSync(certificate, "utf8"), key: readFileSync(key, "utf8") };
+    };
+    const [odd, brainpool, leaf] = [
+      make("EC secp256k1", "odd"),
+      make("EC brainpoolP256r1", "brainpool"),
+      make("EC P-256", "leaf"),
+    ];
+    await ask(port, "PUT", registerPath, { ...brainpool });
+    await ask(port, "PUT", registerPath, { cert: leaf.cert + odd.cert + brainpool.cert, key: leaf.key });
+    expect(requests.map(({ certificates }) => certificates.length)).toEqual([1, 3]);
   });
 
   it("takes a client certificate of anybody's; judging it is not TLS's business", async () => {

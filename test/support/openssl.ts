@@ -21,6 +21,7 @@ const generation = {
   "EC P-384": ["EC", "ec_paramgen_curve:P-384"],
   "EC P-521": ["EC", "ec_paramgen_curve:P-521"],
   "EC secp256k1": ["EC", "ec_paramgen_curve:secp256k1"],
+  "EC brainpoolP256r1": ["EC", "ec_paramgen_curve:brainpoolP256r1"],
   ed25519: ["ED25519", undefined],
 } as const;
 
