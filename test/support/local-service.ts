@@ -18,6 +18,8 @@ interface Ready {
   readonly mqttPort: number;
   readonly caFile: string;
   readonly connectionString: string;
+  /** A link that lets one browser in, once. */
+  readonly portal: string;
 }
 
 export interface LocalService extends Ready, AsyncDisposable {

@@ -27,16 +27,18 @@ export interface PortalBrowser extends AsyncDisposable {
 export interface TabOptions {
   readonly scheme?: "light" | "dark";
   readonly size?: { readonly width: number; readonly height: number };
-  /** Policy to sign in with; `none` stays at the door. */
-  readonly policy?: string | "none";
+  /** Whom to sign in as, by default the policy that may do everything; `nobody` stays at the door. */
+  readonly as?: { readonly policy: string; readonly key: string } | "nobody";
+  /** Lets a test do what the page's own rules forbid. */
+  readonly lawless?: boolean;
 }
 
 export interface PortalTab extends AsyncDisposable {
   readonly page: Page;
-  /** Browser messages and foreign requests so far. */
-  readonly complaints: readonly string[];
   /** Goes to a view and waits for its heading. */
   visit(hash: string, heading?: string): Promise<void>;
+  /** What the browser complained of so far; this tab is not held responsible for it. */
+  takeComplaints(): string[];
   /** Answers of these statuses are part of the test. */
   expectStatus(...statuses: readonly number[]): void;
   picture(name: string): Promise<void>;
@@ -71,7 +73,7 @@ async function openTab(
   browser: Browser,
   cookies: Map<string, Cookies>,
   service: LocalService,
-  { scheme = "light", size = wide, policy = "provisioningserviceowner" }: TabOptions,
+  { scheme = "light", size = wide, as = ownerOf(service), lawless = false }: TabOptions,
 ): Promise<PortalTab> {
   const origin = `https://localhost:${service.httpsPort}`;
   const options: BrowserContextOptions = {
@@ -81,6 +83,7 @@ async function openTab(
     viewport: size,
     locale: "en-GB",
     timezoneId: "UTC",
+    bypassCSP: lawless,
     permissions: ["clipboard-read", "clipboard-write"],
   };
   const context = await browser.newContext(options);
@@ -100,21 +103,20 @@ async function openTab(
     if (url.origin !== origin && url.protocol !== "data:")
       complaints.push(`foreign request to ${url.origin}`);
   });
-  const who = `${origin} ${policy}`;
-  await context.addCookies(cookies.get(who) ?? []);
-  await page.goto("/portal/");
-  if (policy !== "none") {
-    if (!cookies.has(who)) {
-      await page.getByLabel("Policy").fill(policy);
-      await page.getByLabel("Key").fill(keyOf(service));
-      await page.getByRole("button", { name: "Sign in" }).click();
-    }
+  if (as === "nobody") {
+    await page.goto("/portal/");
+    await page.getByRole("button", { name: "Sign in" }).waitFor();
+  } else {
+    const who = `${origin} ${as.policy}`;
+    await context.addCookies(cookies.get(who) ?? []);
+    await page.goto("/portal/");
+    if (!cookies.has(who)) await signIn(page, as);
     await page.getByRole("heading", { name: "Overview", level: 1 }).waitFor();
     cookies.set(who, await context.cookies());
   }
   return {
     page,
-    complaints,
+    takeComplaints: () => complaints.splice(0),
     visit: async (hash, heading) => {
       await page.evaluate(`location.hash = ${JSON.stringify(hash)}`);
       if (heading) await page.getByRole("heading", { name: heading, level: 1, exact: true }).waitFor();
@@ -133,6 +135,15 @@ async function openTab(
   };
 }
 
-/** Of the policy that may do everything. */
-export const keyOf = ({ connectionString }: LocalService): string =>
-  /SharedAccessKey=(.+)$/.exec(connectionString)?.[1] ?? "";
+export async function signIn(page: Page, { policy, key }: { policy: string; key: string }): Promise<void> {
+  await page.getByLabel("Policy").fill(policy);
+  await page.getByLabel("Key").fill(key);
+  await page.getByRole("button", { name: "Sign in" }).click();
+}
+
+/** The policy that may do everything. */
+export function ownerOf({ connectionString }: LocalService): { policy: string; key: string } {
+  const [, policy = "", key = ""] =
+    /SharedAccessKeyName=([^;]+);SharedAccessKey=(.+)$/.exec(connectionString) ?? [];
+  return { policy, key };
+}
