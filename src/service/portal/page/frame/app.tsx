@@ -26,10 +26,17 @@ export function App(): JSX.Element | null {
   const state = useSession();
   const [refusal, setRefusal] = useState<Failure>();
   useEffect(() => {
-    enter().catch((error) => {
-      setRefusal(asFailure(error));
-      return resumeSession();
-    });
+    const arrive = (): void => {
+      enter().catch((error) => {
+        setRefusal(asFailure(error));
+        return resumeSession();
+      });
+    };
+    const follow = (): void => void (linkToken() !== undefined && arrive());
+    arrive();
+    // A link that is pasted where the page is open already does not load it anew.
+    window.addEventListener("hashchange", follow);
+    return () => window.removeEventListener("hashchange", follow);
   }, []);
   if (state.kind === "unknown") return null;
   if (state.kind === "none") return <SignInPage refusal={refusal} />;
@@ -43,11 +50,13 @@ export function App(): JSX.Element | null {
 
 /** A link that works once brings its token behind the #, where no server and no referrer sees it. */
 async function enter(): Promise<void> {
-  const [, token] = /^#\/?token=([\w-]+)$/.exec(location.hash) ?? [];
+  const token = linkToken();
   if (token === undefined) return resumeSession();
   go(hrefOf(["overview"]), { replace: true });
   await signIn({ token });
 }
+
+const linkToken = (): string | undefined => /^#\/?token=([\w-]+)$/.exec(location.hash)?.[1];
 
 function Portal({ policy }: { readonly policy: string }): JSX.Element {
   const route = useRoute();
