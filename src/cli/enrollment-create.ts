@@ -2,6 +2,7 @@
 
 import type { Command } from "commander";
 import type { Enrollments } from "../enrollment/client.ts";
+import { ifThere } from "../enrollment/if-there.ts";
 import type { AnyEnrollment } from "../enrollment/record.ts";
 import { MooringError } from "../errors.ts";
 import { type AttestationOptions, attestationFrom } from "./enrollment-input.ts";
@@ -114,12 +115,7 @@ async function refuseExisting(
   id: string,
   waiting: { signal: AbortSignal },
 ): Promise<void> {
-  try {
-    await enrollments.get(id, waiting);
-  } catch (error) {
-    if (error instanceof MooringError && error.code === "ERR_ENROLLMENT_NOT_FOUND") return;
-    throw error;
-  }
+  if ((await ifThere(enrollments.get(id, waiting))) === undefined) return;
   throw new MooringError("ERR_ENROLLMENT_CONFLICT", `there is an ${noun} ${id} already`, {
     hint: "change it with `update`, or `delete` it first",
   });

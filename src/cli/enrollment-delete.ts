@@ -2,8 +2,8 @@
 
 import type { Command } from "commander";
 import type { ServiceClient } from "../enrollment/client.ts";
+import { ifThere } from "../enrollment/if-there.ts";
 import type { AnyEnrollment } from "../enrollment/record.ts";
-import { MooringError } from "../errors.ts";
 import { ask, type ConfirmOptions, mustAsk } from "./confirmation.ts";
 import type { CommandKind } from "./enrollment-kind.ts";
 import { ifMatchHelp } from "./enrollment-update.ts";
@@ -97,35 +97,22 @@ async function registrationsOf(id: string, client: ServiceClient, signal: AbortS
   return count;
 }
 
-/** How many were there. */
+/** How many there were; that of an individual enrollment often goes with it. */
 async function deleteRecords(
   id: string,
   kind: CommandKind,
-  client: ServiceClient,
-  signal: AbortSignal,
-): Promise<number> {
-  if (kind.command === "enrollment") return deleteRecord(id, client, signal);
-  const ids: string[] = [];
-  for await (const { registrationId } of client.registrations.ofGroup(id, { signal }))
-    ids.push(registrationId);
-  let count = 0;
-  for (const registrationId of ids) count += await deleteRecord(registrationId, client, signal);
-  return count;
-}
-
-async function deleteRecord(
-  id: string,
   { registrations }: ServiceClient,
   signal: AbortSignal,
-): Promise<0 | 1> {
-  try {
-    await registrations.delete(id, { signal });
-    return 1;
-  } catch (error) {
-    // It went with its enrollment.
-    if (error instanceof MooringError && error.code === "ERR_ENROLLMENT_NOT_FOUND") return 0;
-    throw error;
+): Promise<number> {
+  const ids = kind.command === "enrollment" ? [id] : [];
+  if (kind.command === "enrollment-group")
+    for await (const { registrationId } of registrations.ofGroup(id, { signal })) ids.push(registrationId);
+  let count = 0;
+  for (const each of ids) {
+    const deleted = registrations.delete(each, { signal }).then(() => true);
+    if (await ifThere(deleted)) count++;
   }
+  return count;
 }
 
 const counted = (count: number, what = "registration record"): string =>

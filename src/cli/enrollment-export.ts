@@ -5,8 +5,10 @@ import { type Command, Option } from "commander";
 import { exportRows, isComplete } from "../enrollment/export.ts";
 import { type Format, formatOf } from "../enrollment/rows-file.ts";
 import { writeAtomicPieces } from "../system/atomic-file.ts";
+import { systemClock } from "../system/clock.ts";
 import type { CommandKind } from "./enrollment-kind.ts";
 import { paint, printJson, printLine } from "./output.ts";
+import { openProgressBar } from "./progress-bar.ts";
 import { type ServiceOptions, withServiceClient, withServiceOptions } from "./service-client.ts";
 
 interface ExportOptions extends ServiceOptions {
@@ -36,6 +38,8 @@ Example, from one service to another:
 async function run(file: string | undefined, options: ExportOptions, kind: CommandKind): Promise<void> {
   const { keys = false } = options;
   const format = options.format ?? (file === undefined ? (options.json ? "json" : "csv") : formatOf(file));
+  // Standard output is often the same terminal.
+  const bar = file === undefined ? undefined : openProgressBar(undefined, { clock: systemClock });
   let rows = 0;
   const incomplete: string[] = [];
   await withServiceClient(
@@ -45,6 +49,7 @@ async function run(file: string | undefined, options: ExportOptions, kind: Comma
         ...{ enrollments: kind.of(client), kind, format, keys, signal },
         onRow: (row) => {
           rows++;
+          bar?.show(rows);
           if (!isComplete(row)) incomplete.push(kind.idOf(row));
         },
       });
@@ -53,7 +58,7 @@ async function run(file: string | undefined, options: ExportOptions, kind: Comma
         await writeAtomicPieces(resolve(file), pieces, { mode: keys ? 0o600 : 0o640, failure: "ERR_OUTPUT" });
     },
     {},
-  );
+  ).finally(() => bar?.end());
   if (incomplete.length > 0) {
     const some = incomplete.slice(0, 5).join(", ");
     const text = `the service does not give back the certificates of ${incomplete.length} (${some}${incomplete.length > 5 ? ", …" : ""}); an import will ask for them`;

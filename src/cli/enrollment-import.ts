@@ -69,10 +69,11 @@ async function run(file: string, options: ImportOptions, kind: CommandKind): Pro
 
 async function send(
   file: string,
-  { rows, sha256 }: CheckedFile,
+  checked: CheckedFile,
   options: ImportOptions,
   kind: CommandKind,
 ): Promise<Imported> {
+  const { rows, sha256 } = checked;
   const bar = openProgressBar(rows, { clock: systemClock });
   let came = 0;
   let note = "";
@@ -88,7 +89,14 @@ async function send(
           process.stderr.write(`going on behind row ${came} of ${rows}, where the last import ended\n`);
         try {
           const done = await importRows({
-            ...{ enrollments: kind.of(client), kind, rows: readRows(file, kind), journal, update, signal },
+            ...{
+              enrollments: kind.of(client),
+              kind,
+              rows: readRows(file, kind, checked),
+              journal,
+              update,
+              signal,
+            },
             onProgress: (tally, refused) => {
               came = tally.rows;
               note = refused > 0 ? `${refused} refused` : "";

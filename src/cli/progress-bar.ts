@@ -11,8 +11,9 @@ export interface ProgressBar {
 const leastMs = 100;
 const barWidth = 24;
 
+/** Without `total` it only counts. */
 export function openProgressBar(
-  total: number,
+  total: number | undefined,
   { clock, stream = process.stderr }: { clock: Clock; stream?: NodeJS.WriteStream },
 ): ProgressBar {
   if (!stream.isTTY) return { show: () => {}, end: () => {} };
@@ -23,9 +24,10 @@ export function openProgressBar(
     show(done, note = "") {
       startedWith ??= done;
       const now = clock.monotonic();
-      if (now - drawnAt < leastMs && done < total) return;
+      if (now - drawnAt < leastMs && done !== total) return;
       drawnAt = now;
-      const line = `${bar(done, total)}${rate(done - startedWith, total - done, now - startedAt)}  ${note}`;
+      const speed = rate(done - startedWith, total === undefined ? undefined : total - done, now - startedAt);
+      const line = `${total === undefined ? done.toLocaleString("en") : bar(done, total)}${speed}  ${note}`;
       stream.write(`\r\u001b[2K${line.slice(0, (stream.columns ?? 80) - 1)}`);
     },
     end: () => void stream.write("\r\u001b[2K"),
@@ -39,9 +41,10 @@ function bar(done: number, total: number): string {
   return `${"█".repeat(filled)}${"░".repeat(barWidth - filled)} ${Math.floor(share * 100)} %  ${count}`;
 }
 
-function rate(done: number, left: number, elapsedMs: number): string {
+function rate(done: number, left: number | undefined, elapsedMs: number): string {
   if (done === 0 || elapsedMs < 1000) return "";
   const perSecond = (done * 1000) / elapsedMs;
+  if (left === undefined) return `  ${Math.round(perSecond)}/s`;
   const seconds = Math.ceil(left / perSecond);
   return `  ${Math.round(perSecond)}/s  ${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")} left`;
 }

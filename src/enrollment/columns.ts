@@ -18,7 +18,13 @@ interface Column {
 const asIs = { write: String, read: (cell: string): unknown => cell };
 const json = {
   write: (value: unknown): string => JSON.stringify(value),
-  read: (cell: string): unknown => JSON.parse(cell),
+  read: (cell: string): unknown => {
+    try {
+      return JSON.parse(cell);
+    } catch {
+      throw new SyntaxError("not JSON");
+    }
+  },
 };
 const list = {
   write: (value: unknown): string => (value as string[]).join(" "),
@@ -162,5 +168,7 @@ export function setMember(record: Record<string, unknown>, { member, read }: Col
 }
 
 /** A spreadsheet takes what begins like this for a formula, and runs it (OWASP, CSV injection). */
-export const guard = (cell: string): string => (/^[=+\-@\t\r']/.test(cell) ? `'${cell}` : cell);
-const unguard = (cell: string): string => (/^'[=+\-@\t\r']/.test(cell) ? cell.slice(1) : cell);
+const formula = /^[=+\-@\t\r\n'＝＋－＠]/;
+export const guard = (cell: string): string => (formula.test(cell) ? `'${cell}` : cell);
+const unguard = (cell: string): string =>
+  cell.startsWith("'") && formula.test(cell.slice(1)) ? cell.slice(1) : cell;

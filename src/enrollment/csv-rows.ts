@@ -50,7 +50,7 @@ async function findDelimiter(
 ): Promise<{ delimiter: string; whole: AsyncIterable<string> }> {
   const iterator = chunks[Symbol.asyncIterator]();
   let head = "";
-  while (!head.includes("\n")) {
+  while (!head.includes("\n") && head.length < longestRow) {
     const { done, value } = await iterator.next();
     if (done) break;
     head += value;

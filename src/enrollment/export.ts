@@ -4,6 +4,7 @@
 import { stringify } from "csv-stringify/sync";
 import type { Enrollments } from "./client.ts";
 import { cellsOf, columnsOf } from "./columns.ts";
+import { ifThere } from "./if-there.ts";
 import type { Kind } from "./kind.ts";
 import type { AnyEnrollment, AttestationMechanism, CertificatePair } from "./record.ts";
 import type { Format } from "./rows-file.ts";
@@ -38,7 +39,10 @@ export async function* exportRows(options: ExportOptions): AsyncGenerator<string
 
 async function* completed(options: ExportOptions): AsyncGenerator<AnyEnrollment> {
   let some: AnyEnrollment[] = [];
-  const complete = (): Promise<AnyEnrollment[]> => Promise.all(some.map((row) => completeRow(row, options)));
+  const complete = async (): Promise<AnyEnrollment[]> => {
+    const rows = await Promise.all(some.map((row) => ifThere(completeRow(row, options))));
+    return rows.filter((row) => row !== undefined);
+  };
   for await (const row of options.enrollments.list(options)) {
     some.push(row);
     if (some.length < atOnce) continue;

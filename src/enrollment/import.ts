@@ -4,6 +4,7 @@
 import { MooringError } from "../errors.ts";
 import type { Enrollments, Waiting } from "./client.ts";
 import { differences, sameCredential } from "./comparison.ts";
+import { ifThere } from "./if-there.ts";
 import type { ImportJournal, RefusedRow, Tally } from "./import-journal.ts";
 import type { Kind } from "./kind.ts";
 import type { AnyEnrollment, BulkResult } from "./record.ts";
@@ -133,9 +134,9 @@ async function inTurn<Item, Result>(
 async function settle(each: FileRow, conflict: ItemError, options: ImportOptions): Promise<Outcome> {
   const { enrollments, kind, update, signal } = options;
   const { row } = each;
-  const found = await withCredential(enrollments, await enrollments.get(kind.idOf(row), { signal }), {
-    signal,
-  });
+  const there = await ifThere(enrollments.get(kind.idOf(row), { signal }));
+  const found = there && (await ifThere(withCredential(enrollments, there, { signal })));
+  if (!found) return refuse(each, kind, "it was deleted just now", conflict.errorCode);
   const different = differences(found, row);
   if (different.length === 0) return { became: "alreadyThere" };
   if (!update) {

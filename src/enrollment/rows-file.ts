@@ -1,7 +1,7 @@
 // A file of enrollments, CSV or JSON, row by row: what to send, or what is wrong with the row and on which line.
 
 import { createHash, type Hash } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { createReadStream, statSync } from "node:fs";
 import { MooringError } from "../errors.ts";
 import { columnsOf } from "./columns.ts";
 import { csvRows } from "./csv-rows.ts";
@@ -40,8 +40,16 @@ export interface CheckedFile {
   readonly findings: readonly Finding[];
 }
 
-/** Reads the whole file once and finds all that is wrong with it, ids that are there twice included. */
+/**
+ * Reads the whole file once and finds all that is wrong with it, ids that are there twice included. Throws ERR_USAGE for
+ * what cannot be read, and what cannot be read twice.
+ */
 export async function checkFile(file: string, kind: Kind): Promise<CheckedFile> {
+  if (statSync(file, { throwIfNoEntry: false })?.isFile() === false) {
+    throw new MooringError("ERR_USAGE", `${file} is no regular file, and is to be read twice`, {
+      path: file,
+    });
+  }
   const hash = createHash("sha256");
   const findings: Finding[] = [];
   const lineOf = new Map<string, number>();
@@ -66,14 +74,28 @@ export async function checkFile(file: string, kind: Kind): Promise<CheckedFile> 
   return { rows, sha256: hash.digest("hex"), findings };
 }
 
-/** The rows of a file that `checkFile` found nothing wrong with. Throws ERR_IMPORT_INVALID when it changed since. */
-export async function* readRows(file: string, kind: Kind): AsyncGenerator<FileRow> {
-  for await (const { line, record } of sourceRows(file, kind)) {
-    const { row } = checkRow(record, kind);
-    if (!row)
-      throw new MooringError("ERR_IMPORT_INVALID", `${file} changed while it was imported`, { path: file });
-    yield { line, row };
+/**
+ * The rows of a file that `checkFile` found nothing wrong with. Throws ERR_IMPORT_INVALID when it changed since, at the
+ * latest behind the last row.
+ */
+export async function* readRows(file: string, kind: Kind, { sha256 }: CheckedFile): AsyncGenerator<FileRow> {
+  const hash = createHash("sha256");
+  const changed = (cause?: unknown): MooringError =>
+    new MooringError("ERR_IMPORT_INVALID", `${file} changed while it was imported`, {
+      cause,
+      path: file,
+      hint: "compare what is there with the file: `mooring enrollment export`",
+    });
+  try {
+    for await (const { line, record } of sourceRows(file, kind, hash)) {
+      const { row } = checkRow(record, kind);
+      if (!row) throw changed();
+      yield { line, row };
+    }
+  } catch (error) {
+    throw error instanceof SyntaxError ? changed(error) : error;
   }
+  if (hash.digest("hex") !== sha256) throw changed();
 }
 
 function findingsOf(source: SourceRow, kind: Kind, format: Format): string[] {

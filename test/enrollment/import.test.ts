@@ -296,7 +296,7 @@ describe("what is exported and imported again is as it was", () => {
     const checked = await checkFile(file, of);
     expect(checked.findings).toEqual([]);
     const journal = openImportJournal(join(folder, "journal"), subject, { restart: false });
-    const rows = readRows(file, of);
+    const rows = readRows(file, of, checked);
     const done = await importRows({
       enrollments,
       kind: of,
