@@ -72,21 +72,19 @@ async function* batchesBehind(done: number, rows: AsyncIterable<FileRow>): Async
 }
 
 async function sendBatch(batch: readonly FileRow[], options: ImportOptions): Promise<Outcome[]> {
-  const { kind, signal } = options;
+  const { kind } = options;
   const errors = await bulk(
     "create",
     batch.map(({ row }) => row),
     options,
   );
-  const outcomes: Outcome[] = [];
-  for (const each of batch) {
-    signal.throwIfAborted();
+  const judge = async (each: FileRow): Promise<Outcome> => {
     const error = errors.get(key(kind.idOf(each.row)));
-    if (error === undefined) outcomes.push({ became: "created" });
-    else if (Math.floor(error.errorCode / 1000) === 409) outcomes.push(await settle(each, error, options));
-    else outcomes.push(refuse(each, kind, error.errorStatus, error.errorCode));
-  }
-  return outcomes;
+    if (error === undefined) return { became: "created" };
+    if (Math.floor(error.errorCode / 1000) === 409) return settle(each, error, options);
+    return refuse(each, kind, error.errorStatus, error.errorCode);
+  };
+  return Promise.all(batch.map(judge));
 }
 
 type ItemError = BulkResult["errors"][number];

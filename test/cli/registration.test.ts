@@ -5,6 +5,7 @@ import type { RunningService } from "../../src/service/service.ts";
 import { directoryOfFile } from "../service/sockets.ts";
 import { commandLine, type Said } from "../support/command-line.ts";
 import { startServiceHere } from "../support/service-in-process.ts";
+import { serviceLine } from "../support/service-line.ts";
 
 const directory = directoryOfFile();
 let service: RunningService;
@@ -58,6 +59,20 @@ describe("mooring registration", () => {
   it("lists one group alone, and what is searched for", async () => {
     expect(await listed("--group", "plant")).toEqual(["gw-a", "gw-b"]);
     expect(await listed("--search", "OWN")).toEqual(["gw-own"]);
+  });
+
+  it("asks every enrollment where nobody lists them all, as in Azure", async () => {
+    await using line = await serviceLine(service);
+    line.spoil = async ({ url }, _count, handOn) =>
+      url.startsWith("/mooring/")
+        ? { status: 404, body: '{"errorCode":404000,"message":"Resource not found"}' }
+        : handOn();
+    const [file, ca] = [join(directory, "line"), join(directory, "line.pem")];
+    writeFileSync(file, line.connectionString);
+    writeFileSync(ca, line.certificate);
+    const { out } = await commandLine("registration", "list", "--service-file", file, "--ca-file", ca);
+    expect(out).toMatch(/^gw-own +assigned .+ its own enrollment$/m);
+    expect(out).toMatch(/^gw-a +assigned .+ plant$/m);
   });
 
   it("shows and deletes one, and says where to look for one that is not there", async () => {
