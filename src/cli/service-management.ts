@@ -7,6 +7,7 @@ import { ask, type ConfirmOptions, mustAsk } from "./confirmation.ts";
 import { integer } from "./integer.ts";
 import { printFacts, printJson, printLine } from "./output.ts";
 import { type ServiceOptions, withServiceClient, withServiceOptions } from "./service-client.ts";
+import { addServicePortalCommand } from "./service-portal.ts";
 import { addScenarioCommands } from "./service-scenario.ts";
 import { openTable } from "./table.ts";
 
@@ -15,6 +16,7 @@ export function addServiceManagementCommands(service: Command): void {
   addPolicyCommands(
     service.command("policy").description("keys that operators sign in with, and what they allow"),
   );
+  addServicePortalCommand(service);
   addScenarioCommands(
     service.command("scenario").description("what the service does wrong on purpose, to try devices"),
   );

@@ -2,11 +2,12 @@
 // every line on standard output is one event, and the first of them says where the service is.
 
 import { X509Certificate } from "node:crypto";
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import type { Command } from "commander";
 import { causeText, MooringError } from "../errors.ts";
 import type { RunningService } from "../service/service.ts";
 import { systemClock } from "../system/clock.ts";
+import { isJournalStream } from "../system/journal-stream.ts";
 import type { Fields, Log } from "../system/log.ts";
 import { integer } from "./integer.ts";
 import { printLine } from "./output.ts";
@@ -92,8 +93,8 @@ Local provisioning service, id scope ${service.idScope}
   CA that devices must trust       ${service.caFile}
   Operator's connection string     ${service.connectionStringFile}
 
-The portal, for the next ten minutes and one browser (which has to trust the CA above):
-  ${service.newPortalLink()}
+The portal, in a browser that trusts this CA:
+  ${portalLine(service)}
 
 Enroll a device, in another terminal:
   export MOORING_SERVICE="$(cat '${service.connectionStringFile}')" MOORING_SERVICE_CA='${service.caFile}'
@@ -108,6 +109,12 @@ Point the device's /etc/mooring/config.toml here:
   mqtt = ${service.mqttPort}
   mqtt_ws = ${service.httpsPort}
 Ctrl-C stops it. What happens is told below.`;
+
+/** The journal is read by many, and for long: no secret goes there. */
+const portalLine = (service: RunningService): string =>
+  isJournalStream(process.stdout.fd)
+    ? `mooring service portal --data '${dirname(service.connectionStringFile)}'   prints a link`
+    : `${service.newPortalLink()}   (once, within ten minutes)`;
 
 /** Info and above; debug is for tests. */
 function eventLog(line: (event: string, fields: Fields) => string): Log {

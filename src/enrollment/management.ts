@@ -31,6 +31,12 @@ export interface Quotas {
   readonly serviceCallsPerMinute: number | null;
 }
 
+/** Signs a browser in, once; a secret. */
+interface PortalLink {
+  readonly url: string;
+  readonly expiresAtUtc: string;
+}
+
 /** Each call throws ERR_LOCAL_ONLY where the service is not a local one, and what `exchange` throws. */
 export interface Management {
   hubs(options: Waiting): Promise<readonly Hub[]>;
@@ -43,6 +49,7 @@ export interface Management {
   setQuotas(quotas: Quotas, options: Waiting): Promise<Quotas>;
   /** All of them, those whose enrollment is gone included. */
   registrations(options: Waiting): AsyncGenerator<RegistrationRecord>;
+  portalLink(options: Waiting): Promise<PortalLink>;
   readonly scenarios: Scenarios;
 }
 
@@ -87,6 +94,7 @@ export function management(ask: Ask, connection: ServiceConnection): Management 
         after = page.next;
       } while (after !== undefined);
     },
+    portalLink: ({ signal }) => call({ method: "POST", path: "/mooring/portal-links", signal }),
     scenarios: scenarios(call),
   };
 }

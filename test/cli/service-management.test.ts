@@ -1,4 +1,6 @@
-import { writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
+import { request } from "node:https";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseConnectionString } from "../../src/enrollment/connection-string.ts";
@@ -117,8 +119,50 @@ describe("mooring service policy", () => {
   });
 });
 
+describe("mooring service portal", () => {
+  it.each([
+    ["the files of the service", () => mooring("portal")],
+    ["its data directory", () => commandLine("service", "portal", "--data", directory)],
+  ])("prints a link that the service takes once, found by %s", async (_, run) => {
+    const { code, out } = await run();
+    expect(code).toBe(0);
+    const [, origin = "", token = ""] =
+      /^(https:\/\/localhost:\d+)\/portal\/#token=([\w-]{43})\n$/.exec(out) ?? [];
+    const signIn = async (): Promise<number | undefined> => {
+      const ca = readFileSync(service.caFile);
+      const headers = { origin, "content-type": "application/json" };
+      const asked = request(`${origin}/portal/session`, { method: "POST", ca, headers, agent: false });
+      asked.end(JSON.stringify({ token }));
+      const [answer] = await once(asked, "response");
+      return answer.resume().statusCode;
+    };
+    expect([await signIn(), await signIn()]).toEqual([200, 401]);
+  });
+
+  it("says when it ends to scripts", async () => {
+    const link = (await mooring("portal", "--json")).json() as { url: string; expiresAtUtc: string };
+    const minutes = (Date.parse(link.expiresAtUtc) - Date.now()) / 60_000;
+    expect(minutes).toBeGreaterThan(9);
+    expect(minutes).toBeLessThanOrEqual(10);
+  });
+
+  it("is not for the key of a lesser policy", async () => {
+    const policies = (await mooring("policy", "list", "--keys", "--json")).json() as {
+      name: string;
+      primaryKey: string;
+    }[];
+    const { primaryKey } = policies.find(({ name }) => name === "serviceconfig") ?? expect.fail();
+    const file = join(temporaryDirectory(), "connection-string");
+    const host = `localhost:${service.httpsPort}`;
+    writeFileSync(file, `HostName=${host};SharedAccessKeyName=serviceconfig;SharedAccessKey=${primaryKey}`);
+    const reach = ["--service-file", file, "--ca-file", service.caFile];
+    expect((await commandLine("service", "portal", ...reach)).code).toBe(77);
+  });
+});
+
 describe("a service that is no local one", () => {
   const local = [
+    ["portal"],
     ["hub", "list"],
     ["policy", "list"],
     ["quota", "show"],
