@@ -29,10 +29,32 @@ export function findEnrollment<Row extends AnyEnrollment>(
   return row;
 }
 
-/** Creates or replaces. `ifMatch` is the header: absent, `*`, or an etag with or without its quotes. */
-export function putEnrollment<Row extends AnyEnrollment>(
+/** `ifMatch` is the header: absent, `*`, or an etag with or without its quotes. */
+interface Wanted {
+  readonly id: string;
+  readonly ifMatch?: string | undefined;
+}
+
+type WantedRow = Wanted & { readonly body: unknown };
+
+/** Creates or replaces. */
+export const putEnrollment = <Row extends AnyEnrollment>(
   kind: EnrollmentKind<Row>,
-  { id, body, ifMatch }: { id: string; body: unknown; ifMatch?: string | undefined },
+  wanted: WantedRow,
+  context: WriteContext,
+): Row => context.store.transaction(() => writeEnrollment(kind, wanted, context));
+
+/** The registration of an individual enrollment goes with it; those of a group stay (DPS, manage enrollments). */
+export const deleteEnrollment = <Row extends AnyEnrollment>(
+  kind: EnrollmentKind<Row>,
+  wanted: Wanted,
+  context: WriteContext,
+): void => context.store.transaction(() => removeEnrollment(kind, wanted, context));
+
+/** As part of a transaction, in which a Refusal leaves no trace. */
+export function writeEnrollment<Row extends AnyEnrollment>(
+  kind: EnrollmentKind<Row>,
+  { id, body, ifMatch }: WantedRow,
   { store, apiVersion, now }: WriteContext,
 ): Row {
   if (!isRegistrationId(id)) {
@@ -41,28 +63,24 @@ export function putEnrollment<Row extends AnyEnrollment>(
       `${kind.idMember}: 1 to 128 of A-Z a-z 0-9 - . _ : and a letter, a digit or - at the end`,
     );
   }
-  return store.transaction(() => {
-    const before = kind.table(store).get(id);
-    verifyMatch(before, ifMatch);
-    const row = kind.read(body, { id, before, apiVersion, now });
-    if (!before) verifyRoom(store, row);
-    kind.table(store).put(row);
-    return row;
-  });
+  const before = kind.table(store).get(id);
+  verifyMatch(before, ifMatch);
+  const row = kind.read(body, { id, before, apiVersion, now });
+  if (!before) verifyRoom(store, row);
+  kind.table(store).put(row);
+  return row;
 }
 
-/** The registration of an individual enrollment goes with it; those of a group stay (DPS, manage enrollments). */
-export function deleteEnrollment<Row extends AnyEnrollment>(
+/** As part of a transaction, in which a Refusal leaves no trace. */
+export function removeEnrollment<Row extends AnyEnrollment>(
   kind: EnrollmentKind<Row>,
-  { id, ifMatch }: { id: string; ifMatch?: string | undefined },
+  { id, ifMatch }: Wanted,
   { store }: WriteContext,
 ): void {
-  store.transaction(() => {
-    verifyMatch(findEnrollment(kind, store, id), ifMatch);
-    kind.table(store).delete(id);
-    store.scenarios.delete(`${kind.plural}/${id}`);
-    if (kind.idMember === "registrationId") store.registrations.delete(id);
-  });
+  verifyMatch(findEnrollment(kind, store, id), ifMatch);
+  kind.table(store).delete(id);
+  store.scenarios.delete(`${kind.plural}/${id}`);
+  if (kind.idMember === "registrationId") store.registrations.delete(id);
 }
 
 /** Throws 412 when the caller has seen another version, or one that is gone. */
