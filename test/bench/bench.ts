@@ -6,7 +6,15 @@ import { parseArgs } from "node:util";
 import { type Results, type Verdict, verdicts } from "./aims.ts";
 import { benchFleet } from "./fleet.ts";
 import { openMeter, type Sample } from "./measure.ts";
-import { machine, resultTable, throughputTable, verdictTable } from "./report.ts";
+import { flatVerdict, measureRates, measureSizes } from "./operators.ts";
+import {
+  machine,
+  operatorTables,
+  resultTable,
+  serviceChart,
+  throughputTable,
+  verdictTable,
+} from "./report.ts";
 import { openStage, type Stage } from "./stage.ts";
 import { median, summarize } from "./statistics.ts";
 import { prepare, type SubjectName, subjectNames } from "./subjects.ts";
@@ -18,9 +26,10 @@ const usage = `npm run bench -- [service|programs|fleet] [options]
   fleet            ten thousand devices in virtual time; needs no machine, and is not part of the rest
   --runs N         measured runs of each program (15)
   --only A,B       of these alone: ${subjectNames.join(", ")}
-  --seconds N      length of each of the three throughput runs (5)
+  --seconds N      length of each throughput run (5)
   --clients N      devices that register at the same time (32)
-  --json FILE      write every sample there`;
+  --json FILE      write every sample there
+  --chart FILE     write a picture of the local service's throughput there, as SVG`;
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
@@ -33,6 +42,7 @@ function readArguments() {
       seconds: { type: "string", default: "5" },
       clients: { type: "string", default: "32" },
       json: { type: "string" },
+      chart: { type: "string" },
       help: { type: "boolean", default: false },
     },
   });
@@ -75,7 +85,7 @@ const resultsOf = (samples: Samples): Results =>
   );
 
 async function bench(): Promise<void> {
-  const { part, only, runs, seconds, clients, json, help } = readArguments();
+  const { part, only, runs, seconds, clients, json, chart, help } = readArguments();
   if (help) return say(usage);
   if (part === "fleet") return benchFleet(say, "docs/fleet.svg");
   await using stage = await openStage();
@@ -97,7 +107,12 @@ async function bench(): Promise<void> {
     });
     say(throughputTable(throughput, Number(clients)));
     judged.push(...throughput.map(throughputVerdict));
-    record["service"] = throughput;
+    const rates = await measureRates(stage, Number(seconds));
+    const sizes = await measureSizes(stage, say);
+    say(operatorTables(rates, sizes));
+    judged.push(flatVerdict(sizes));
+    record["service"] = { throughput, rates, sizes };
+    if (chart !== undefined) writeFileSync(chart, serviceChart(throughput, rates));
   }
   say(verdictTable(judged));
   if (json !== undefined) writeFileSync(json, `${JSON.stringify({ ...record, judged }, undefined, 2)}\n`);

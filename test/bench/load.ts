@@ -5,12 +5,15 @@ import { once } from "node:events";
 import { Agent, request } from "node:https";
 import { json } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
-import { createSecureContext } from "node:tls";
+import { createSecureContext, type SecureContext } from "node:tls";
 import { sasToken } from "../../src/registration/sas.ts";
 import { operationPath, registerPath, registrationResource } from "../../src/registration/wire.ts";
 
+import { registerOverMqtt } from "./mqtt-device.ts";
+
 export interface Load {
   readonly attestation: "symmetricKey" | "x509";
+  readonly transport: "https" | "mqtt";
   readonly idScope: string;
   readonly port: number;
   readonly ca: string;
@@ -36,11 +39,14 @@ export interface LoadResult {
 
 interface Device {
   readonly registrationId: string;
-  readonly tls: object;
+  readonly tls: { readonly secureContext: SecureContext };
   readonly authorization?: string;
 }
 
-/** Keys are derived per device and every device is a new one; certificates are made beforehand, and used again. */
+/**
+ * Keys are derived per device and every device is a new one; certificates are made beforehand, one for each client,
+ * because MQTT lets no device connect twice.
+ */
 function deviceMaker({
   attestation,
   ca,
@@ -49,14 +55,15 @@ function deviceMaker({
   process,
   idScope,
   groupKey,
-}: Load): () => Promise<Device> {
+  clients,
+}: Load): (client: number) => Promise<Device> {
   let made = 0;
   if (attestation === "x509") {
     const ready = devices.map(({ registrationId, certificate, privateKey }) => ({
       registrationId,
       tls: { secureContext: createSecureContext({ ca, cert: certificate, key: privateKey }) },
     }));
-    return async () => ready[made++ % ready.length] as Device;
+    return async (client) => ready[process * clients + client] as Device;
   }
   const tls = { secureContext: createSecureContext({ ca }) };
   return async () => {
@@ -72,10 +79,15 @@ function deviceMaker({
   };
 }
 
-async function register(
-  { idScope, port }: Load,
-  { registrationId, tls, authorization }: Device,
-): Promise<void> {
+async function register(load: Load, device: Device): Promise<void> {
+  const { idScope, port } = load;
+  const { registrationId, tls, authorization } = device;
+  if (load.transport === "mqtt") {
+    const password = authorization === undefined ? {} : { password: authorization };
+    const { status } = await registerOverMqtt(port, { idScope, registrationId, ...tls, ...password });
+    if (status !== "assigned") throw new Error(`not assigned, but ${status}`);
+    return;
+  }
   const agent = new Agent({ keepAlive: true, maxSockets: 1, maxCachedSessions: 0 });
   const ask = async (method: "PUT" | "GET", path: string) => {
     const headers = {
@@ -105,15 +117,15 @@ async function run(load: Load): Promise<LoadResult> {
   const latenciesMs: number[] = [];
   const startedAt = performance.now();
   const cpuBefore = process.cpuUsage();
-  const client = async (): Promise<void> => {
+  const client = async (number: number): Promise<void> => {
     while (performance.now() - startedAt < load.seconds * 1000) {
-      const device = await nextDevice();
+      const device = await nextDevice(number);
       const since = performance.now();
       await register(load, device);
       latenciesMs.push(performance.now() - since);
     }
   };
-  await Promise.all(Array.from({ length: load.clients }, client));
+  await Promise.all(Array.from({ length: load.clients }, (_, number) => client(number)));
   const { user, system } = process.cpuUsage(cpuBefore);
   return { latenciesMs, elapsedMs: performance.now() - startedAt, cpuMs: (user + system) / 1000 };
 }

@@ -2,6 +2,8 @@
 
 import { cpus, loadavg } from "node:os";
 import type { Results, Verdict } from "./aims.ts";
+import { barChart } from "./chart.ts";
+import type { Rate, Size } from "./operators.ts";
 import { median } from "./statistics.ts";
 import { subjectNames, subjectWhat } from "./subjects.ts";
 import type { Throughput } from "./throughput.ts";
@@ -35,14 +37,16 @@ the same TPM through the same library, timed alone.`;
 }
 
 export function throughputTable(throughput: readonly Throughput[], clients: number): string {
-  const rows = throughput.map(({ attestation, perSecond, latencyMs, serviceCpuMs, clientCpuMs }) => [
-    `local service, ${attestation} group over HTTPS`,
-    median(perSecond).toFixed(0),
-    Math.max(...perSecond).toFixed(0),
-    latencyMs.toFixed(0),
-    serviceCpuMs.toFixed(2),
-    clientCpuMs.toFixed(2),
-  ]);
+  const rows = throughput.map(
+    ({ attestation, transport, perSecond, latencyMs, serviceCpuMs, clientCpuMs }) => [
+      `local service, ${attestation} group over ${transport.toUpperCase()}`,
+      median(perSecond).toFixed(0),
+      Math.max(...perSecond).toFixed(0),
+      latencyMs.toFixed(0),
+      serviceCpuMs.toFixed(2),
+      clientCpuMs.toFixed(2),
+    ],
+  );
   const head = [
     ["", "per second", "", "latency ms", "CPU ms each", ""],
     [`${clients} clients at a time`, "median", "best", "median", "service", "clients"],
@@ -50,6 +54,34 @@ export function throughputTable(throughput: readonly Throughput[], clients: numb
   return `\n${table(1, [...head, ...rows])}
 One TCP and TLS handshake for each registration, nothing resumed. Service and clients share the machine.`;
 }
+
+export function operatorTables(rates: readonly Rate[], sizes: readonly Size[]): string {
+  const head = ["", "page of 100", "", "search", "memory"];
+  const rows = sizes.map(({ enrollments, firstPageMs, middlePageMs, searchMs, memoryMiB }) => [
+    `${enrollments.toLocaleString("en")} enrollments`,
+    ...[firstPageMs, middlePageMs, searchMs].map((ms) => ms.toFixed(1)),
+    memoryMiB.toFixed(0),
+  ]);
+  const each = ["16 calls at a time", "per second"];
+  return `\n${table(1, [each, ...rates.map(({ what, perSecond }) => [what, perSecond.toFixed(0)])])}
+
+${table(1, [head, ["", "first, ms", "middle, ms", "ms", "MiB"], ...rows])}
+Every write is on disk before it is answered. Memory is what the service's process holds.`;
+}
+
+/** What the service bears, as one picture. */
+export const serviceChart = (throughput: readonly Throughput[], rates: readonly Rate[]): string =>
+  barChart({
+    title: "What the local service bears, on two cores that it shares with its clients",
+    unit: "per second",
+    bars: [
+      ...throughput.map(({ attestation, transport, perSecond }) => ({
+        name: `registrations, ${attestation}, ${transport.toUpperCase()}`,
+        value: median(perSecond),
+      })),
+      ...rates.map(({ what, perSecond }) => ({ name: what, value: perSecond })),
+    ],
+  });
 
 export function verdictTable(verdicts: readonly Verdict[]): string {
   const rows = verdicts.map(({ what, aim, got, met }) => [what, aim, got, met ? "met" : "MISSED"]);

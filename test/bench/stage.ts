@@ -30,6 +30,8 @@ interface Service {
   readonly httpsPort: number;
   readonly mqttPort: number;
   readonly caFile: string;
+  /** Of the policy that may do everything. */
+  readonly connectionString: string;
 }
 
 export interface Stage extends AsyncDisposable {
@@ -118,6 +120,7 @@ async function startService(data: string): Promise<Service & { client: ServiceCl
     httpsPort,
     mqttPort,
     caFile,
+    connectionString,
     client,
     [Symbol.asyncDispose]: async () => {
       client.close();

@@ -13,6 +13,7 @@ import { median } from "./statistics.ts";
 
 export interface Throughput {
   readonly attestation: Load["attestation"];
+  readonly transport: Load["transport"];
   /** One number a run. */
   readonly perSecond: readonly number[];
   /** Medians. */
@@ -23,14 +24,20 @@ export interface Throughput {
 
 const rounds = 3;
 const processes = 2;
-const certificates = 16;
+const kinds = [
+  { attestation: "symmetricKey", transport: "https" },
+  { attestation: "x509", transport: "https" },
+  { attestation: "symmetricKey", transport: "mqtt" },
+  { attestation: "x509", transport: "mqtt" },
+] as const;
 
 export async function measureThroughput(
   stage: Stage,
   { seconds, clients }: { seconds: number; clients: number },
 ): Promise<Throughput[]> {
+  const perProcess = Math.ceil(clients / processes);
   const devices = await Promise.all(
-    Array.from({ length: certificates }, async (_, index) => {
+    Array.from({ length: processes * perProcess }, async (_, index) => {
       const registrationId = `load-${index}`;
       const { certificate, privateKey } = await stage.issueCertificate(registrationId);
       return {
@@ -40,23 +47,31 @@ export async function measureThroughput(
       };
     }),
   );
-  const { idScope, httpsPort, caFile } = stage.service;
+  const { idScope, httpsPort, mqttPort, caFile } = stage.service;
   const common = {
     idScope,
-    port: httpsPort,
     ca: await readFile(caFile, "utf8"),
     groupKey: stage.groupKey,
     devices,
   };
   const results: Throughput[] = [];
-  for (const attestation of ["symmetricKey", "x509"] as const) {
-    const load = { ...common, attestation, seconds, clients: Math.ceil(clients / processes) };
-    await runLoads({ ...load, seconds: 1, run: "warm-up" }, stage);
+  for (const { attestation, transport } of kinds) {
+    const port = transport === "https" ? httpsPort : mqttPort;
+    const load = {
+      ...common,
+      attestation,
+      transport,
+      port,
+      seconds,
+      clients: Math.ceil(clients / processes),
+    };
+    await runLoads({ ...load, seconds: 1, run: `${transport}-warm-up` }, stage);
     const runs: Run[] = [];
     for (let round = 0; round < rounds; round++)
-      runs.push(await runLoads({ ...load, run: `run-${round}` }, stage));
+      runs.push(await runLoads({ ...load, run: `${transport}-${round}` }, stage));
     results.push({
       attestation,
+      transport,
       perSecond: runs.map((run) => run.perSecond),
       latencyMs: median(runs.flatMap((run) => run.latenciesMs)),
       serviceCpuMs: median(runs.map((run) => run.serviceCpuMs)),
@@ -106,10 +121,10 @@ async function runLoad(load: Load): Promise<LoadResult> {
 
 const leastPerSecond = 150;
 
-export function throughputVerdict({ attestation, perSecond }: Throughput): Verdict {
+export function throughputVerdict({ attestation, transport, perSecond }: Throughput): Verdict {
   const got = median(perSecond);
   return {
-    what: `service, ${attestation}: registrations`,
+    what: `service, ${attestation} over ${transport}: registrations`,
     aim: `≥ ${leastPerSecond} /s`,
     got: `${got.toFixed(0)} /s`,
     met: got >= leastPerSecond,
