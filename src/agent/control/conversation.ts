@@ -1,7 +1,7 @@
 // One client, from greeting to last line. It may be slow, rude or gone: then its wait ends, and nothing else does.
 
 import type { Socket } from "node:net";
-import { asMooringError, errorJson, MooringError } from "../../errors.ts";
+import { asMooringError, errorJson } from "../../errors.ts";
 import type { Clock } from "../../system/clock.ts";
 import type { Controlled } from "./server.ts";
 import { type Accepted, encodeLine, type Greeting, type Line, lineCutter, type Request } from "./wire.ts";
@@ -17,15 +17,12 @@ export interface Manners {
   /** For the whole request, and for reading the last line. */
   readonly patienceMs: number;
   readonly clock: Clock;
-  /** Ends all waiting: the daemon stops. */
+  /** Ends all waiting: the client is gone, or the daemon stops. */
   readonly signal: AbortSignal;
 }
 
 /** Answers one request; the connection ends with it. Never rejects. */
 export async function converse(socket: Socket, controlled: Controlled, manners: Manners): Promise<void> {
-  const gone = new AbortController();
-  socket.once("close", () => gone.abort(new MooringError("ERR_CANCELLED", "the client has gone")));
-  const signal = AbortSignal.any([gone.signal, manners.signal]);
   const send = (line: Greeting | Line): void => {
     if (!socket.writable) return;
     socket.write(encodeLine(line));
@@ -35,19 +32,19 @@ export async function converse(socket: Socket, controlled: Controlled, manners: 
   let unsubscribe = (): void => {};
   try {
     send(manners.greeting);
-    const request = manners.admit(await firstLine(socket, manners, signal));
+    const request = manners.admit(await firstLine(socket, manners));
     if (isPatient(request)) {
       dropAtEnd(socket);
       unsubscribe = controlled.events.subscribe((event) => send({ event }));
     }
-    send({ done: await answer(request, controlled, signal) });
+    send({ done: await answer(request, controlled, manners.signal) });
   } catch (error) {
     send({ error: errorJson(asMooringError(error)) });
   } finally {
     unsubscribe();
   }
   socket.end();
-  dropUnless(gone.signal, socket, manners);
+  dropAfterPatience(socket, manners);
 }
 
 /** Its answer may take as long as provisioning does. */
@@ -79,13 +76,12 @@ function answer(request: Request, controlled: Controlled, signal: AbortSignal): 
 }
 
 /** The request; whoever takes too long over it, or says more than that, is dropped. */
-function firstLine(socket: Socket, manners: Manners, signal: AbortSignal): Promise<string> {
+function firstLine(socket: Socket, manners: Manners): Promise<string> {
+  const { signal, requestBytes } = manners;
   return new Promise((resolve, reject) => {
-    const asked = new AbortController();
-    const stop = (): void => reject(signal.reason);
-    signal.addEventListener("abort", stop, { once: true });
-    dropUnless(AbortSignal.any([asked.signal, signal]), socket, manners);
-    const cut = lineCutter(manners.requestBytes);
+    const keep = dropAfterPatience(socket, manners);
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    const cut = lineCutter(requestBytes);
     let isAsked = false;
     socket.once("end", () => isAsked || socket.destroy());
     socket.on("data", (piece: Buffer) => {
@@ -94,17 +90,21 @@ function firstLine(socket: Socket, manners: Manners, signal: AbortSignal): Promi
       if (!lines || lines.length > (isAsked ? 0 : 1)) socket.destroy();
       else if (line !== undefined) {
         isAsked = true;
-        asked.abort();
-        signal.removeEventListener("abort", stop);
+        keep();
         resolve(line);
       }
     });
   });
 }
 
-function dropUnless(done: AbortSignal, socket: Socket, { clock, patienceMs }: Manners): void {
-  clock.sleep(patienceMs, { signal: done }).then(
+/** The answer keeps the connection after all. */
+function dropAfterPatience(socket: Socket, { clock, patienceMs }: Manners): () => void {
+  const kept = new AbortController();
+  const keep = (): void => kept.abort("kept");
+  socket.once("close", keep);
+  clock.sleep(patienceMs, kept).then(
     () => socket.destroy(),
     () => {},
   );
+  return keep;
 }

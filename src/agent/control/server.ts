@@ -64,8 +64,7 @@ export async function serveControl(controlled: Controlled, options: ControlOptio
   const { stateDirectory } = options;
   const greeting = { mooring: protocol, version, pid: process.pid, stateDirectory } as const;
 
-  const open = new Set<Socket>();
-  const stopping = new AbortController();
+  const open = new Map<Socket, AbortController>();
 
   const admit =
     (client: Client) =>
@@ -88,12 +87,16 @@ export async function serveControl(controlled: Controlled, options: ControlOptio
       socket.end(encodeLine({ error: errorJson(tooMany(open.size)) }), () => socket.destroy());
       return;
     }
-    open.add(socket);
-    socket.once("close", () => open.delete(socket));
+    const over = new AbortController();
+    open.set(socket, over);
+    socket.once("close", () => {
+      open.delete(socket);
+      over.abort(clientGone);
+    });
     void converse(socket, controlled, {
       ...{ greeting, clock, ...limits },
       admit: admit(client),
-      signal: stopping.signal,
+      signal: over.signal,
     });
   });
   await listenAt(server, options);
@@ -101,11 +104,11 @@ export async function serveControl(controlled: Controlled, options: ControlOptio
 
   const shut = async (): Promise<void> => {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    stopping.abort(new MooringError("ERR_CANCELLED", "the daemon is stopping"));
+    for (const over of open.values()) over.abort(new MooringError("ERR_CANCELLED", "the daemon is stopping"));
     const farewell = new AbortController();
     await Promise.race([closed, clock.sleep(limits.farewellMs, farewell)]);
     farewell.abort();
-    for (const socket of open) socket.destroy();
+    for (const socket of open.keys()) socket.destroy();
     await closed;
   };
   let shutting: Promise<void> | undefined;
@@ -116,6 +119,9 @@ export async function serveControl(controlled: Controlled, options: ControlOptio
   options.signal.addEventListener("abort", () => void close(), { once: true });
   return { connections: () => open.size, close };
 }
+
+/** Made once: a status is asked for every few seconds, for years. */
+const clientGone = new MooringError("ERR_CANCELLED", "the client has gone");
 
 /** Node.js keeps it where its own code finds it, and has no other place. */
 const descriptorOf = (socket: Socket): number =>
