@@ -33,6 +33,7 @@ swtpm-tools|swtpm_setup|gives the software TPM an endorsement certificate
 tpm2-tools|tpm2_getcap|the independent party that the TPM tests compare with
 openssl|openssl|makes the test certificates, independently of our code
 strace|strace|lets the tests watch system calls
+groff-base|groff|reads the man page as man does
 faketime|faketime|gives the tests clocks that are wrong
 '
 

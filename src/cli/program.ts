@@ -7,6 +7,7 @@ import { addConfigCommands } from "./config.ts";
 import { addDemoCommand } from "./demo.ts";
 import { addIdentityCommands } from "./identity.ts";
 import { logWritten } from "./log.ts";
+import { addManualCommand } from "./manual.ts";
 import { reportError } from "./output.ts";
 import { addProvisionCommands } from "./provision.ts";
 import { addErrandCommand, addRunCommand } from "./run.ts";
@@ -90,7 +91,7 @@ const commands: Readonly<Record<string, Add>> = {
 const commandsFor = (word: string | undefined): Iterable<Add> =>
   word !== undefined && Object.hasOwn(commands, word)
     ? [commands[word] as Add]
-    : new Set(Object.values(commands));
+    : new Set([...Object.values(commands), addManualCommand]);
 
 const usageError = ({ message }: CommanderError): MooringError =>
   new MooringError("ERR_USAGE", message.replace(/^error: /, ""));
