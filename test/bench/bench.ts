@@ -15,19 +15,22 @@ import {
   throughputTable,
   verdictTable,
 } from "./report.ts";
+import { measureSessions, sessionsText, sessionVerdicts } from "./sessions.ts";
 import { openStage, type Stage } from "./stage.ts";
 import { median, summarize } from "./statistics.ts";
 import { prepare, type SubjectName, subjectNames } from "./subjects.ts";
 import { measureThroughput, type Throughput, throughputVerdict } from "./throughput.ts";
 
-const usage = `npm run bench -- [service|programs|fleet] [options]
+const usage = `npm run bench -- [service|programs|sessions|fleet] [options]
   service          the local service's throughput alone
   programs         the programs alone
+  sessions         what many MQTT sessions at the same time cost the local service
   fleet            ten thousand devices in virtual time; needs no machine, and is not part of the rest
   --runs N         measured runs of each program (15)
   --only A,B       of these alone: ${subjectNames.join(", ")}
   --seconds N      length of each throughput run (5)
   --clients N      devices that register at the same time (32)
+  --sessions N     how many (5000)
   --json FILE      write every sample there
   --chart FILE     write a picture of the local service's throughput there, as SVG`;
 
@@ -41,6 +44,7 @@ function readArguments() {
       only: { type: "string", default: subjectNames.join(",") },
       seconds: { type: "string", default: "5" },
       clients: { type: "string", default: "32" },
+      sessions: { type: "string", default: "5000" },
       json: { type: "string" },
       chart: { type: "string" },
       help: { type: "boolean", default: false },
@@ -49,7 +53,7 @@ function readArguments() {
   const [part = "all"] = positionals;
   const only = new Set(["bare", ...values.only.split(",")] as SubjectName[]);
   const known =
-    ["all", "service", "programs", "fleet"].includes(part) &&
+    ["all", "service", "programs", "sessions", "fleet"].includes(part) &&
     [...only].every((name) => subjectNames.includes(name));
   return { ...values, part, only, help: values.help || !known };
 }
@@ -85,7 +89,7 @@ const resultsOf = (samples: Samples): Results =>
   );
 
 async function bench(): Promise<void> {
-  const { part, only, runs, seconds, clients, json, chart, help } = readArguments();
+  const { part, only, runs, seconds, clients, sessions, json, chart, help } = readArguments();
   if (help) return say(usage);
   if (part === "fleet") return benchFleet(say, "docs/fleet.svg");
   await using stage = await openStage();
@@ -93,14 +97,14 @@ async function bench(): Promise<void> {
   const record: Record<string, unknown> = { machine: machine() };
   const judged: Verdict[] = [];
 
-  if (part !== "service") {
+  if (part === "all" || part === "programs") {
     const samples = await runPrograms(stage, only, Number(runs));
     const results = resultsOf(samples);
     say(resultTable(results, Number(runs)));
     judged.push(...verdicts(results));
     record["programs"] = Object.fromEntries(samples);
   }
-  if (part !== "programs") {
+  if (part === "all" || part === "service") {
     const throughput: Throughput[] = await measureThroughput(stage, {
       seconds: Number(seconds),
       clients: Number(clients),
@@ -113,6 +117,12 @@ async function bench(): Promise<void> {
     judged.push(flatVerdict(sizes));
     record["service"] = { throughput, rates, sizes };
     if (chart !== undefined) writeFileSync(chart, serviceChart(throughput, rates));
+  }
+  if (part === "all" || part === "sessions") {
+    const measured = await measureSessions(stage, Number(sessions));
+    say(sessionsText(measured));
+    judged.push(...sessionVerdicts(measured));
+    record["sessions"] = measured;
   }
   say(verdictTable(judged));
   if (json !== undefined) writeFileSync(json, `${JSON.stringify({ ...record, judged }, undefined, 2)}\n`);
