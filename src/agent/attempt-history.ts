@@ -40,8 +40,8 @@ export interface Attempts {
   begin(trigger: string, about?: { readonly asking?: string }): void;
   /** Ends what began; says when the next may be. A stop by the user is no failure, but an attempt. */
   failed(error: MooringError, about: { readonly hasAssignment: boolean }): Next;
-  /** Ends what began: the service has confirmed an assignment. */
-  succeeded(): void;
+  /** Ends what began: the service has confirmed an assignment, `at` a time (ISO 8601) or now. */
+  succeeded(at?: string): void;
   /** Configuration or identity changed, or a person asks: earlier failures hold nothing up. The budget stays. */
   forgive(): void;
 }
@@ -146,12 +146,12 @@ export function attemptsOn(
       });
       return next as Next;
     },
-    succeeded: () =>
+    succeeded: (at = new Date(clock.now()).toISOString()) =>
       update(({ schemaVersion, budget, timeFloor }) => ({
         schemaVersion,
         failures: {},
         budget,
-        confirmedAt: new Date(clock.now()).toISOString(),
+        confirmedAt: at,
         ...(timeFloor !== undefined && { timeFloor }),
       })),
     forgive: () => update(({ wait: _wait, running: _running, ...rest }) => ({ ...rest, failures: {} })),

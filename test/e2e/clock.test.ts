@@ -3,12 +3,14 @@
 
 import { randomBytes } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
+
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { daemonTable, startDaemon } from "../support/daemon.ts";
 import { falseClock } from "../support/false-clock.ts";
 import { createGateway, type Gateway, publicPart } from "../support/gateway.ts";
 import { type LocalService, startService } from "../support/local-service.ts";
-import { type Run, refuse, succeed } from "../support/mooring.ts";
+import { type Run, refuse, succeed, usableIn } from "../support/mooring.ts";
 import { issue, x509Identity } from "../support/pki.ts";
 
 let service: LocalService;
@@ -31,8 +33,9 @@ interface Use {
 
 const use = (identity: string, { clockWait = "1s", transport = "https" }: Use = {}, at = service): void =>
   gateway.configure(at, {
-    identity: `${identity}\n[daemon]\nclock_wait = "${clockWait}"\n`,
+    identity,
     provisioning: `transport = "${transport}"`,
+    outputs: daemonTable(gateway, `clock_wait = "${clockWait}"`),
   });
 
 async function withCertificate(options?: Use, madeAt = "+0d"): Promise<void> {
@@ -99,7 +102,38 @@ describe("a board that woke up half a century ago", () => {
     const run = at("-50y", "reprovision");
     await refuse(run, "ERR_CLOCK_IMPLAUSIBLE");
     expect((await run).stderr).not.toContain("waiting");
-    expect(publicPart(await succeed(gateway.run("status")))).toEqual(publicPart(first));
+    expect(publicPart(await usableIn(gateway.run("status")))).toEqual(publicPart(first));
+  });
+});
+
+describe("the daemon", () => {
+  const run = async (offset: string, clockWait: string) => {
+    await withCertificate({ clockWait });
+    const clock = falseClock(gateway, offset);
+    return { clock, daemon: startDaemon(gateway, { env: clock.env }) };
+  };
+
+  it("waits for a clock of half a century ago, asks nobody meanwhile, and goes on when it is set", async () => {
+    const { clock, daemon: running } = await run("-50y", "1h");
+    await using daemon = running;
+    expect((await daemon.logged("clock.implausible"))["because"]).toMatch(/^this machine's clock says 197/);
+    expect(await daemon.answers()).toMatchObject({
+      alive: { activity: "waiting" },
+      clock: "implausible",
+      decision: { because: expect.stringContaining("clock") },
+    });
+    clock.set("+0");
+    await daemon.logged("assignment.promoted");
+    expect(daemon.events.filter(({ event }) => event === "provisioning.started")).toHaveLength(1);
+    expect(await daemon.answers()).toMatchObject({ usable: { yes: true }, clock: "plausible" });
+  });
+
+  it("tries all the same when nobody sets it, and says whose fault it is", async () => {
+    const { clock, daemon: running } = await run("-50y", "1s");
+    await using daemon = running;
+    expect(await daemon.logged("provisioning.failed")).toMatchObject({ code: "ERR_CLOCK_IMPLAUSIBLE" });
+    clock.set("+0");
+    await daemon.logged("assignment.promoted");
   });
 });
 
@@ -173,7 +207,7 @@ describe("a clock that is set in the middle", () => {
     expect([0, 75], stderr).toContain(code);
     if (code === 75) expect(stderr).toContain("ERR_CLOCK_IMPLAUSIBLE");
     expect(elapsedMs).toBeLessThan(30_000);
-    const now = await succeed(gateway.run("status"));
+    const now = await usableIn(gateway.run("status"));
     expect(now["assignedHub"]).toBe(first["assignedHub"]);
     expect((await gateway.run("reprovision")).code).toBe(0);
   });
