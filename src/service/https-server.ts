@@ -78,8 +78,10 @@ export async function createHttpsServer(options: HttpsServerOptions): Promise<Se
     frameworkErrors: onError,
     routerOptions: { caseSensitive: false, ignoreTrailingSlash: true, maxParamLength: 512 },
   });
-  app.addHook("onRequest", (_request, reply, done) => {
-    reply.header("strict-transport-security", "max-age=31536000; includeSubDomains");
+  app.addHook("onRequest", ({ headers }, reply, done) => {
+    // As Azure says it, but to no browser: for all ports of localhost it would refuse plain HTTP from then on.
+    const isBrowser = headers["sec-fetch-mode"] !== undefined;
+    if (!isBrowser) reply.header("strict-transport-security", "max-age=31536000; includeSubDomains");
     done();
   });
   app.setErrorHandler(onError);

@@ -115,6 +115,13 @@ describe("register over HTTPS", () => {
     expect(body).toEqual(assigning.body);
   });
 
+  it("does not make a browser refuse plain HTTP on every port of localhost", async () => {
+    const port = await serveHttps(recordingDeviceApi().deviceApi);
+    const headers = { "sec-fetch-mode": "navigate" };
+    const answer = await ask(port, "PUT", registerPath, { body: "{}", headers });
+    expect(answer.headers).not.toHaveProperty("strict-transport-security");
+  });
+
   it("keeps the connection through the pause that it asks for", async () => {
     const port = await serveHttps(recordingDeviceApi().deviceApi);
     const agent = new Agent({ keepAlive: true });

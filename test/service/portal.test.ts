@@ -66,6 +66,18 @@ describe("the pages", () => {
     expect((await browser().ask("GET", path)).status).toBe(404);
   });
 
+  it.each(["/portal/", "/portal/main-6U35BWGN.js", "/"])(
+    "are not shown under a name that somebody else points here: %s",
+    async (path) => {
+      const { browser } = await openPortalCounter();
+      const headers = { host: "evil.example:8443", accept: "text/html" };
+      expect(await browser().ask("GET", path, { headers })).toMatchObject({
+        status: 421,
+        body: { message: expect.stringContaining("--hostname") },
+      });
+    },
+  );
+
   it("say what to do when they were not built", async () => {
     const { browser } = await openPortalCounter({ portalDirectory: builtPortal({}) });
     expect(await browser().ask("GET", "/portal/")).toMatchObject({

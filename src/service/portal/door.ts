@@ -5,7 +5,7 @@ import type { Clock } from "../../system/clock.ts";
 import type { Policy } from "../records.ts";
 import { Refusal, Throttled } from "../refusal.ts";
 import { createFailedAttempts } from "./failed-attempts.ts";
-import { type BrowserRequest, verifySameOrigin } from "./same-origin.ts";
+import { type BrowserRequest, verifyOwnName, verifySameOrigin } from "./same-origin.ts";
 import { createSessions, type Session } from "./sessions.ts";
 import { createSignInLinks, type SignInLinks } from "./sign-in-links.ts";
 
@@ -21,6 +21,8 @@ export interface Guest extends Session {
 
 export interface PortalDoor {
   readonly links: SignInLinks;
+  /** Throws what `verifyOwnName` throws. */
+  verifyAddress(request: BrowserRequest): void;
   /**
    * The session and the cookie that has to be set for it. Throws 401002 when the credential is wrong, 429001 after too
    * many of those from `address`, and what `verifySameOrigin` throws.
@@ -92,6 +94,7 @@ export function createPortalDoor({ clock, names, idScope, policies }: PortalDoor
 
   return {
     links,
+    verifyAddress: (request) => verifyOwnName(request, ownNames),
     guest,
     signIn(request, address, credential) {
       verifySameOrigin(request, ownNames);

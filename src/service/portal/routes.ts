@@ -39,11 +39,11 @@ export const portalRoutes =
   async (app) => {
     app.addHook("onRequest", async (_request, reply) => void reply.headers(strictHeaders));
     parseBodies(app);
-    pageRoutes(app, pages);
+    pageRoutes(app, door, pages);
     sessionRoutes(app, door, log);
   };
 
-function pageRoutes(app: FastifyInstance, pages: ReadonlyMap<string, Page>): void {
+function pageRoutes(app: FastifyInstance, door: PortalDoor, pages: ReadonlyMap<string, Page>): void {
   const get = (url: string, handler: (request: FastifyRequest, reply: FastifyReply) => FastifyReply): void =>
     void app.route({ method: ["GET", "HEAD"], url, handler });
 
@@ -52,12 +52,17 @@ function pageRoutes(app: FastifyInstance, pages: ReadonlyMap<string, Page>): voi
     if (!request.headers.accept?.includes("text/html")) {
       throw new Refusal(404000, `There is nothing at ${request.method} /`);
     }
+    door.verifyAddress(request);
     return reply.header("vary", "Accept").redirect("/portal/");
   });
-  get("/portal", (request, reply) => sendPage(pages, "index.html", request, reply));
-  get("/portal/:file", (request, reply) =>
-    sendPage(pages, (request.params as { file: string }).file, request, reply),
-  );
+  const getPage = (url: string): void =>
+    get(url, (request, reply) => {
+      door.verifyAddress(request);
+      const { file = "index.html" } = request.params as { file?: string };
+      return sendPage(pages, file, request, reply);
+    });
+  getPage("/portal");
+  getPage("/portal/:file");
 }
 
 function sendPage(

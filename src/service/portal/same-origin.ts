@@ -10,27 +10,37 @@ export interface BrowserRequest {
 }
 
 /**
- * Throws 421000 for a foreign `Host`, 403000 for what another site caused (Fetch Metadata), and 403000 for anything
- * but GET and HEAD that does not name its origin. `names` are host names and addresses, in lower case, without port.
+ * Throws 421000 unless `Host` is one of `names`: host names and addresses of this service, in lower case, without
+ * port.
  */
-export function verifySameOrigin({ method, headers }: BrowserRequest, names: readonly string[]): void {
-  const host = addressOf(`https://${headers.host ?? ""}`);
-  if (!host || !names.some((name) => covers(name, bare(host.hostname)))) {
-    throw new Refusal(
-      421000,
-      `The portal is not at this address: use one of ${names.join(", ")}, or start the service with --hostname.`,
-    );
-  }
+export function verifyOwnName({ headers }: BrowserRequest, names: readonly string[]): void {
+  const host = hostIn(headers);
+  if (host && names.some((name) => covers(name, bare(host.hostname)))) return;
+  throw new Refusal(
+    421000,
+    `The portal is not at this address: use one of ${names.join(", ")}, or start the service with --hostname.`,
+  );
+}
+
+/**
+ * Throws what `verifyOwnName` throws, 403000 for what another site caused (Fetch Metadata), and 403000 for anything
+ * but GET and HEAD that does not name its origin.
+ */
+export function verifySameOrigin(request: BrowserRequest, names: readonly string[]): void {
+  verifyOwnName(request, names);
+  const { method, headers } = request;
   const safe = method === "GET" || method === "HEAD";
   const site = headers["sec-fetch-site"];
   const ownSite = site === undefined || site === "same-origin" || (safe && site === "none");
   if (!ownSite) throw new Refusal(403000, "Forbidden: another site caused this request.");
   if (safe) return;
   const origin = addressOf(headers.origin ?? "");
-  if (origin?.protocol !== "https:" || origin.host !== host.host) {
+  if (origin?.protocol !== "https:" || origin.host !== hostIn(headers)?.host) {
     throw new Refusal(403000, "Forbidden: the request names no origin, or another one than this service.");
   }
 }
+
+const hostIn = ({ host = "" }: IncomingHttpHeaders): URL | undefined => addressOf(`https://${host}`);
 
 const addressOf = (text: string): URL | undefined => URL.parse(text) ?? undefined;
 
