@@ -12,11 +12,22 @@ export interface Query extends Page {
   readonly limit: number;
 }
 
+/** What is listed, by the names that clients have for it. */
+const sources = {
+  enrollments: ["enrollments"],
+  enrollmentGroups: ["enrollmentGroups"],
+  // Azure's own samples and PowerShell ask for a group's registrations in the name of enrollments.
+  registrations: ["registrations", "enrollments", "enrollmentGroups"],
+} as const;
+
 /** `*`, `SELECT *` and `SELECT * FROM …` are understood: everything, that is. Throws a 400000 for anything else. */
-export function verifyQuery(body: unknown, from: string): void {
+export function verifyQuery(body: unknown, from: keyof typeof sources): void {
   const query = (body as { query?: unknown } | undefined)?.query;
   if (query === undefined || query === null) return;
-  const everything = new RegExp(`^\\s*(select\\s+)?\\*(\\s+from\\s+${from})?\\s*;?\\s*$`, "i");
+  const everything = new RegExp(
+    `^\\s*(select\\s+)?\\*(\\s+from\\s+(${sources[from].join("|")}))?\\s*;?\\s*$`,
+    "i",
+  );
   if (typeof query !== "string" || query.length > longestQuery || !everything.test(query)) {
     throw new Refusal(400000, `query: only "SELECT * FROM ${from}" is supported`);
   }

@@ -397,7 +397,14 @@ describe("a query", () => {
         etag: "",
       });
     }
-    for (const body of [undefined, "", { query: "*" }]) {
+    // The last two are those of Azure's samples.
+    const queries = [
+      "*",
+      "SELECT * FROM registrations",
+      "select * from enrollments",
+      "SELECT * FROM enrollmentGroups",
+    ];
+    for (const body of [undefined, "", ...queries.map((query) => ({ query }))]) {
       const answer = await call("POST", "/registrations/PLANT/query", body);
       expect(answer.headers["x-ms-item-type"]).toBe("DeviceRegistration");
       expect(answer.body.map(({ registrationId }: { registrationId: string }) => registrationId)).toEqual([
