@@ -8,6 +8,7 @@ import type { Admission } from "./admission.ts";
 import type { Allocation } from "./allocation.ts";
 import { allocationQuestion, askWebhook } from "./custom-allocation.ts";
 import type { Operation } from "./records.ts";
+import { Throttled } from "./refusal.ts";
 import { allocateHere, register } from "./registrar.ts";
 import { placeOf } from "./reprovision.ts";
 import { newOperationId } from "./stamps.ts";
@@ -42,6 +43,10 @@ export interface Operations {
   /** Breaks off what is under way; the devices' next polls begin it again. */
   close(): Promise<void>;
 }
+
+/** Webhooks that are waited for at the same time; with their time-out that is far more than devices may ask for. */
+const mostUnderWay = 1000;
+const retryAfterSeconds = 10;
 
 /** How long a finished operation can still be asked for. */
 const lifetimeMs = 60 * 60_000;
@@ -83,8 +88,8 @@ export function createOperations(options: OperationsOptions): Operations {
     const { signal } = closing;
     const allocation = await askWebhook(webhook, admission.enrollment, question, { log, signal });
     signal.throwIfAborted();
-    // Without its enrollment the device gets no record; its next poll will be refused.
-    if (isStillEnrolled(store, admission)) finish(operationId, registrant, allocation);
+    // Else the answer is to a question of the past: the next poll is refused, or begins again.
+    if (isUnchanged(store, admission)) finish(operationId, registrant, allocation);
   }
 
   function prune(now: number): void {
@@ -97,11 +102,13 @@ export function createOperations(options: OperationsOptions): Operations {
     begin(registrant) {
       const { registrationId, admission, apiVersion, payload } = registrant;
       const operationId = newOperationId(keyOf(registrationId));
-      prune(clock.now());
+      const readyAt = clock.now();
+      prune(readyAt);
       const allocation = allocateHere(store, admission, registrant);
       if (allocation !== undefined) return finish(operationId, registrant, allocation);
+      if (underWay.size >= mostUnderWay) throw new Throttled(retryAfterSeconds);
       const asked = { apiVersion, ...(payload !== undefined && { payload }) };
-      store.operations.put({ operationId, registrationId, readyAt: clock.now(), asked });
+      store.quickTransaction(() => store.operations.put({ operationId, registrationId, readyAt, asked }));
       startAsking(operationId, registrant);
       return running(operationId);
     },
@@ -111,7 +118,12 @@ export function createOperations(options: OperationsOptions): Operations {
       if (!operation || keyOf(operation.registrationId) !== keyOf(registrant.registrationId))
         return undefined;
       const { asked } = operation;
-      if (asked && !underWay.has(operationId)) startAsking(operationId, { ...registrant, ...asked });
+      if (asked && !underWay.has(operationId) && underWay.size < mostUnderWay) {
+        const again = { ...registrant, ...asked };
+        const allocation = allocateHere(store, again.admission, again);
+        if (allocation !== undefined) return finish(operationId, again, allocation);
+        startAsking(operationId, again);
+      }
       return isFinished(operation, clock.now()) ? operation.result : running(operationId);
     },
 
@@ -130,12 +142,12 @@ const isFinished = (
 
 const running = (operationId: string): OperationStatus => ({ operationId, status: "assigning" });
 
-function isStillEnrolled({ enrollments, enrollmentGroups }: Store, { enrollment }: Admission): boolean {
+function isUnchanged({ enrollments, enrollmentGroups }: Store, { enrollment }: Admission): boolean {
   const row =
     "enrollmentGroupId" in enrollment
       ? enrollmentGroups.get(enrollment.enrollmentGroupId)
       : enrollments.get(enrollment.registrationId);
-  return row?.provisioningStatus === "enabled";
+  return row?.etag === enrollment.etag;
 }
 
 function tell(log: Log, { registrationId, transport, admission }: Registrant, result: OperationStatus): void {

@@ -141,6 +141,35 @@ describe("a device whose webhook is being asked", () => {
     expect(asked).toEqual([questions[0]?.body]);
   });
 
+  it("is asked about again when its enrollment changed meanwhile, and goes where that says now", async () => {
+    const { desk, questions, lastQuestion } = openWithWebhook();
+    const { operationId } = (await ask(desk)).body;
+    desk.enroll("gw-1", { ...symmetric, ...custom, iotHubs: ["three.example"] });
+    lastQuestion().answer({ iotHubHostName: "two.example" });
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+    expect((await poll(desk, operationId)).status).toBe(202);
+    expect(questions.map(({ body }) => body.linkedHubs.length)).toEqual([3, 1]);
+
+    desk.enroll("gw-1", { ...symmetric, iotHubHostName: "one.example" });
+    lastQuestion().answer({ iotHubHostName: "three.example" });
+    expect((await settled(desk, operationId)).body.registrationState).toMatchObject({
+      assignedHub: "one.example",
+    });
+    expect(questions).toHaveLength(2);
+  });
+
+  it("is throttled when a thousand are waiting already, and others are not", async () => {
+    const { desk, lastQuestion } = openWithWebhook();
+    desk.enroll("gw-2", symmetric);
+    for (let n = 0; n < 1000; n++) expect((await ask(desk)).status).toBe(202);
+    expect(await ask(desk)).toMatchObject({ status: 429, retryAfterSeconds: 10 });
+    const other = await ask(desk, { registrationId: "gw-2", authorization: desk.token("gw-2", key) });
+    expect(other.status).toBe(202);
+    lastQuestion().answer({ iotHubHostName: "two.example" });
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+    expect((await ask(desk)).status).toBe(202);
+  });
+
   it("asks once, however often it polls", async () => {
     const { desk, questions } = openWithWebhook();
     const { operationId } = (await ask(desk)).body;
