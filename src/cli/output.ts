@@ -49,7 +49,9 @@ export function printRows(groups: readonly (readonly Row[])[]): void {
   for (const [index, rows] of groups.entries()) {
     if (index > 0) printLine();
     for (const [name, text, style] of rows)
-      printLine(`${paint("dim", name.padEnd(width))}  ${style ? paint(style, text) : text}`);
+      printLine(
+        `${paint("dim", name.padEnd(width))}  ${style ? paint(style, visible(text)) : visible(text)}`,
+      );
   }
 }
 
