@@ -196,8 +196,8 @@ async function rotate(name: string, options: RotateOptions): Promise<void> {
 }
 
 interface QuotaOptions extends ServiceOptions {
-  readonly registrations?: number | null;
-  readonly serviceCalls?: number | null;
+  readonly registrations?: number | "none";
+  readonly serviceCalls?: number | "none";
 }
 
 function addQuotaCommands(commands: Command): void {
@@ -221,8 +221,8 @@ function addQuotaCommands(commands: Command): void {
       const quotas = await withServiceClient(options, async ({ management }, waiting) => {
         const { registrationsPerMinute, serviceCallsPerMinute } = await management.quotas(waiting);
         const wanted = {
-          registrationsPerMinute: registrations === undefined ? registrationsPerMinute : registrations,
-          serviceCallsPerMinute: serviceCalls === undefined ? serviceCallsPerMinute : serviceCalls,
+          registrationsPerMinute: orNull(registrations ?? registrationsPerMinute),
+          serviceCallsPerMinute: orNull(serviceCalls ?? serviceCallsPerMinute),
         };
         return (await management.setQuotas(wanted, waiting)) ?? wanted;
       });
@@ -235,7 +235,10 @@ Example, the limits of an Azure service:
   $ mooring service quota set --registrations 1000 --service-calls 1000
   $ mooring service quota set --registrations none`;
 
-const quota = (text: string): number | null => (text === "none" ? null : integer(1, 1_000_000)(text));
+/** Commander takes null for an option without a value. */
+const quota = (text: string): number | "none" => (text === "none" ? text : integer(1, 1_000_000)(text));
+
+const orNull = (given: number | "none" | null): number | null => (given === "none" ? null : given);
 
 function printQuotas(quotas: Quotas, { json }: ServiceOptions): void {
   const { registrationsPerMinute, serviceCallsPerMinute } = quotas;

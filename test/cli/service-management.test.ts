@@ -198,3 +198,46 @@ describe("a service that is no local one", () => {
     expect((await commandLine("service", "hub", "list", ...reach)).err).toContain("ERR_LOCAL_ONLY");
   });
 });
+
+describe("mooring service quota", () => {
+  it("sets one quota and leaves the other, and takes it away again", async () => {
+    expect((await mooring("quota", "show")).out).toBe(
+      "registrations a minute  none\nservice calls a minute  none\n",
+    );
+    expect((await mooring("quota", "set", "--registrations", "1000", "--json")).json()).toEqual({
+      registrationsPerMinute: 1000,
+      serviceCallsPerMinute: null,
+    });
+    expect((await mooring("quota", "set", "--service-calls", "500", "--json")).json()).toEqual({
+      registrationsPerMinute: 1000,
+      serviceCallsPerMinute: 500,
+    });
+    await mooring("quota", "set", "--registrations", "none", "--service-calls", "none");
+    expect((await mooring("quota", "show", "--json")).json()).toEqual({
+      registrationsPerMinute: null,
+      serviceCallsPerMinute: null,
+    });
+  });
+
+  it.each([
+    ["nothing to change", []],
+    ["a number that is none", ["--registrations", "many"]],
+  ])("is refused with 64 for %s", async (_, options) => {
+    expect((await mooring("quota", "set", ...options)).code).toBe(64);
+  });
+
+  it("tells who has to wait, and for how long", async () => {
+    await mooring("quota", "set", "--service-calls", "1");
+    const show = () =>
+      commandLine(
+        ...["enrollment", "show", "gw-1", "--json"],
+        ...["--service-file", service.connectionStringFile, "--ca-file", service.caFile],
+      );
+    await show();
+    expect((await show()).json()).toMatchObject({
+      error: { code: "ERR_THROTTLED", retryAfterMs: expect.any(Number) },
+    });
+    // The way out is never shut.
+    expect((await mooring("quota", "set", "--service-calls", "none")).code).toBe(0);
+  });
+});
