@@ -76,11 +76,11 @@ async function change(
   kind: CommandKind,
   client: Client,
   { ifMatch, signal }: { ifMatch: string | undefined; signal: AbortSignal },
-  changes: (before: AnyEnrollment) => Record<string, unknown>,
+  changes: (before: AnyEnrollment) => Record<string, unknown> | Promise<Record<string, unknown>>,
 ): Promise<AnyEnrollment> {
   const enrollments = kind.of(client);
   const before = await enrollments.get(id, { signal });
-  const changed = changes(before);
+  const changed = await changes(before);
   const row = await withCredential(enrollments, before, { signal });
   return enrollments.put(id, kind.row(kind.idOf(before), { ...row, ...changed }), {
     signal,
@@ -116,14 +116,12 @@ async function roll(id: string, options: RollOptions, kind: CommandKind): Promis
     throw new MooringError("ERR_USAGE", "give the new --certificate, or --finish, or both");
   const next = certificate === undefined ? undefined : enrolledCertificate(certificate);
   const rolled = await withServiceClient(options, (client, { signal }) =>
-    change(id, kind, client, { ifMatch: options.ifMatch, signal }, ({ attestation }) => {
-      const pair = attestation.x509?.[kind.certificates];
-      if (!pair) {
-        throw new MooringError(
-          "ERR_USAGE",
-          `${kind.noun} ${id} has no certificate to roll: it is of type ${attestation.type}`,
-        );
-      }
+    change(id, kind, client, { ifMatch: options.ifMatch, signal }, async ({ attestation }) => {
+      const shown = attestation.x509?.[kind.certificates];
+      if (!shown) throw nothingToRoll(id, kind, attestation);
+      // Where the service gives back what it was given, the old certificate can be sent whole.
+      const whole = await kind.of(client).attestation(id, { signal });
+      const pair = whole.x509?.[kind.certificates] ?? shown;
       const one = finish ? finished(pair, id) : pair;
       return { attestation: withPair(kind, next ? begun(one, next, id) : one) };
     }),
@@ -131,6 +129,9 @@ async function roll(id: string, options: RollOptions, kind: CommandKind): Promis
   const what = next ? "has the new certificate as primary, the old one as secondary" : "has one certificate";
   reportEnrollment(rolled, `${kind.noun} ${id} ${what}`, options);
 }
+
+const nothingToRoll = (id: string, { noun }: CommandKind, { type }: AttestationMechanism): MooringError =>
+  new MooringError("ERR_USAGE", `${noun} ${id} has no certificate to roll: its attestation is ${type}`);
 
 const withPair = ({ certificates }: CommandKind, pair: CertificatePair): AttestationMechanism => ({
   type: "x509",

@@ -1,6 +1,14 @@
 // How far an import came, on disk after every bulk request: whoever is killed goes on there.
 
-import { appendFileSync, closeSync, fsyncSync, ftruncateSync, openSync, readFileSync } from "node:fs";
+import {
+  appendFileSync,
+  closeSync,
+  constants,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+} from "node:fs";
 import { dirname, resolve } from "node:path";
 import { MooringError, systemCode } from "../errors.ts";
 import { removeFile, syncDirectory } from "../system/atomic-file.ts";
@@ -62,11 +70,10 @@ export function openImportJournal(
   const entries = (kept?.lines ?? []).slice(1).map((line) => JSON.parse(line) as Entry);
   const tally = entries.at(-1)?.tally;
   return attempt(file, () => {
-    const fd = openSync(file, kept ? "r+" : "w", 0o600);
+    const { O_RDWR, O_CREAT, O_APPEND, O_NOFOLLOW } = constants;
+    const log = openSync(file, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, 0o600);
     // What a power cut left of the last line goes.
-    ftruncateSync(fd, kept?.bytes ?? 0);
-    closeSync(fd);
-    const log = openSync(file, "a");
+    ftruncateSync(log, kept?.bytes ?? 0);
     const append = (entry: string): void =>
       attempt(file, () => {
         appendFileSync(log, `${entry}\n`);

@@ -113,13 +113,16 @@ function problemOf(issue: v.BaseIssue<unknown>): RowProblem {
   return { member, problem: issue.received === "undefined" ? "missing" : "not a JSON object" };
 }
 
-/** Tools print null for what is absent. In a twin null means something, so that stays as it is. */
+/** Operators' own JSON, in which null means something. */
+const freeForm = ["tags", "desired", "optionalDeviceInformation"];
+
+/** Tools print null for what is absent. */
 function withoutNulls(value: unknown): unknown {
   if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
   return Object.fromEntries(
     Object.entries(value)
       .filter(([, each]) => each !== null)
-      .map(([name, each]) => [name, name === "initialTwin" ? each : withoutNulls(each)]),
+      .map(([name, each]) => [name, freeForm.includes(name) ? each : withoutNulls(each)]),
   );
 }
 

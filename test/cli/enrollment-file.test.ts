@@ -165,3 +165,23 @@ describe("mooring enrollment export", () => {
     expect(readFileSync(file, "utf8")).toBe("as it was");
   });
 });
+
+it("groups are imported and exported the same way", async () => {
+  const group = (...args: string[]): Promise<Said> =>
+    commandLine(
+      "enrollment-group",
+      ...args,
+      "--service-file",
+      service.connectionStringFile,
+      "--ca-file",
+      service.caFile,
+    );
+  const file = csv(
+    "group_id,attestation,hubs",
+    "plant-1,symmetricKey,a.example b.example",
+    "plant-2,symmetricKey,",
+  );
+  expect((await group("import", file)).out).toBe(`${file}: 2 rows: 2 created\n`);
+  expect((await group("export")).out).toMatch(/^plant-1,symmetricKey,.*,a\.example b\.example,/m);
+  for (const id of ["plant-1", "plant-2"]) expect((await group("delete", id, "--yes")).code).toBe(0);
+});

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
@@ -264,6 +264,18 @@ describe("the journal of an import", () => {
     expect((await thrownBy(() => opened(other))).code).toBe("ERR_USAGE");
     expect(opened(subject).before?.tally.rows).toBe(10);
     expect(opened(other, true).before).toBeUndefined();
+  });
+
+  it("is written through no symbolic link", async () => {
+    const [target, file] = ["target", "journal"].map((name) => join(temporaryDirectory(), name)) as [
+      string,
+      string,
+    ];
+    writeFileSync(target, "precious");
+    symlinkSync(target, file);
+    const error = await thrownBy(() => openImportJournal(file, subject, { restart: true }));
+    expect(error.code).toBe("ERR_OUTPUT");
+    expect(readFileSync(target, "utf8")).toBe("precious");
   });
 
   it("says where else it could be when its place is not writable", async () => {

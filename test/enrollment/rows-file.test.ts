@@ -286,9 +286,12 @@ describe("a JSON file of enrollments", () => {
     ]);
   });
 
-  it("keeps a null in a twin, where it means something", async () => {
-    const twin = { properties: { desired: { old: null } } };
-    expect(await rows(json([{ ...one, initialTwin: twin }]))).toMatchObject([{ initialTwin: twin }]);
+  it("keeps a null in a twin's own values, where it means something, and no other", async () => {
+    const desired = { old: null, deep: { a: null } };
+    const initialTwin = { tags: null, properties: { desired } };
+    expect(await rows(json([{ ...one, initialTwin }]))).toMatchObject([
+      { initialTwin: { properties: { desired } } },
+    ]);
   });
 
   it.each([
