@@ -9,7 +9,7 @@ import { type Allocation, candidateHubs } from "./allocation.ts";
 import { describeCertificate, readLeaf } from "./attestation/certificates.ts";
 import { sizedPublic } from "./attestation/tpm-public.ts";
 import { initialTwin } from "./enrollment-body.ts";
-import { jsonObject } from "./json-input.ts";
+import { jsonObject, parseJson } from "./json-input.ts";
 import type { CertificateInfo, EnrollmentGroup, IndividualEnrollment, LinkedHub } from "./records.ts";
 import { type Place, policyFor } from "./reprovision.ts";
 import { keyOf } from "./tables.ts";
@@ -138,7 +138,7 @@ function judgeAnswer(status: number, text: string, hubs: readonly string[]): All
 
 function lowerCased(text: string): unknown {
   try {
-    const value: unknown = JSON.parse(text);
+    const value: unknown = parseJson(text);
     if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
     return Object.fromEntries(Object.entries(value).map(([name, each]) => [name.toLowerCase(), each]));
   } catch {

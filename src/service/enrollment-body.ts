@@ -50,6 +50,8 @@ export const initialTwin = v.pipe(
   ),
 );
 
+const isHttpsUrl = (text: string): boolean => URL.canParse(text) && new URL(text).protocol === "https:";
+
 const schema = jsonObject({
   registrationId: text,
   enrollmentGroupId: text,
@@ -76,7 +78,7 @@ const schema = jsonObject({
   iotHubs: v.nullish(v.pipe(v.array(hostName), v.maxLength(50, "more than 50 hubs"))),
   customAllocationDefinition: v.nullish(
     jsonObject({
-      webhookUrl: v.pipe(v.string(), v.regex(/^https:\/\/\S+$/i, "not an https URL")),
+      webhookUrl: v.pipe(v.string(), v.check(isHttpsUrl, "not an https URL")),
       apiVersion: v.pipe(
         v.string(),
         v.regex(/^\d{4}-\d{2}-\d{2}(-preview)?$/, "not an api-version"),

@@ -1,6 +1,7 @@
 // Linking hubs to the service, changing what allocation knows of them, and unlinking them.
 
 import * as v from "valibot";
+import { MooringError } from "../errors.ts";
 import { hostName } from "./enrollment-body.ts";
 import { jsonObject, readInput } from "./json-input.ts";
 import type { LinkedHub } from "./records.ts";
@@ -58,8 +59,11 @@ export function putHub(store: Store, name: string, body: unknown): void {
   });
 }
 
-/** Links those of `names` that are not; the others stay as they are. */
+/** Links those of `names` that are not; the others stay as they are. Throws ERR_USAGE for a name that is none. */
 export function linkHubs({ hubs, transaction }: Store, names: readonly string[]): void {
+  const wrong = names.find((name) => !v.safeParse(hostName, name).success);
+  if (wrong !== undefined)
+    throw new MooringError("ERR_USAGE", `cannot link the hub ${JSON.stringify(wrong)}: not a host name`);
   transaction(() => {
     for (const hostName of names) {
       const before = hubs.get(hostName);

@@ -8,7 +8,7 @@ import type { Admission } from "./admission.ts";
 import type { Allocation } from "./allocation.ts";
 import { allocationQuestion, askWebhook } from "./custom-allocation.ts";
 import type { Operation } from "./records.ts";
-import { Throttled } from "./refusal.ts";
+import { Refusal, Throttled } from "./refusal.ts";
 import { allocateHere, register } from "./registrar.ts";
 import { placeOf } from "./reprovision.ts";
 import { newOperationId } from "./stamps.ts";
@@ -47,6 +47,9 @@ export interface Operations {
 /** Webhooks that are waited for at the same time; with their time-out that is far more than devices may ask for. */
 const mostUnderWay = 1000;
 const retryAfterSeconds = 10;
+
+/** The limit of DPS; delete registrations of devices that are gone. */
+const mostRegistrations = 1_000_000;
 
 /** How long a finished operation can still be asked for. */
 const lifetimeMs = 60 * 60_000;
@@ -104,6 +107,7 @@ export function createOperations(options: OperationsOptions): Operations {
       const operationId = newOperationId(keyOf(registrationId));
       const readyAt = clock.now();
       prune(readyAt);
+      verifyRoom(store, registrationId);
       const allocation = allocateHere(store, admission, registrant);
       if (allocation !== undefined) return finish(operationId, registrant, allocation);
       if (underWay.size >= mostUnderWay) throw new Throttled(retryAfterSeconds);
@@ -141,6 +145,11 @@ const isFinished = (
   operation.result !== undefined && now >= operation.readyAt;
 
 const running = (operationId: string): OperationStatus => ({ operationId, status: "assigning" });
+
+function verifyRoom({ registrations }: Store, registrationId: string): void {
+  if (registrations.count() < mostRegistrations || registrations.get(registrationId)) return;
+  throw new Refusal(409000, `Quota exceeded: ${mostRegistrations} registrations.`);
+}
 
 function isUnchanged({ enrollments, enrollmentGroups }: Store, { enrollment }: Admission): boolean {
   const row =

@@ -139,6 +139,11 @@ describe("mooring service run", () => {
       says: "no certificate in /dev/null",
     },
     {
+      fault: "a hub that is none",
+      options: ["--data", "dps", ...anyPorts, "--hub", "a hub"],
+      says: '"a hub"',
+    },
+    {
       fault: "a name that is none",
       options: ["--data", "dps", ...anyPorts, "--hostname", "a b"],
       says: '"a b"',

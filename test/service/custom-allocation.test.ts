@@ -309,6 +309,7 @@ describe("the answer of a webhook", () => {
     ["a twin that is none", { iotHubHostName: "two.example", initialTwin: { tags: 5 } }, 200, "tags"],
     ["text that is no JSON", "<html>", 200, "root"],
     ["an array", [], 200, "root"],
+    ["deeper than anybody means it", `{"payload":${"[".repeat(40_000)}${"]".repeat(40_000)}}`, 200, "root"],
     ["nothing", "", 200, "root"],
   ])("fails the registration with 400207 when it is %s", async (_, answer, status, says) => {
     const webhook = openWithWebhook();

@@ -146,6 +146,30 @@ describe("the numbers of records", () => {
   });
 });
 
+describe("a store that is full", () => {
+  it("takes no new device and no new enrollment, and lets what is there change", async () => {
+    const file = temporaryFile("service.db");
+    const store = openStore(file);
+    const desk = openDesk({ store });
+    const key = Buffer.from("a symmetric key of the enrollment").toString("base64");
+    const attestation = { type: "symmetricKey", symmetricKey: { primaryKey: key, secondaryKey: key } };
+    for (const id of ["gw-1", "gw-2"]) desk.enroll(id, { attestation });
+    const register = async (id: string) =>
+      (await desk.ask({ registrationId: id, authorization: desk.token(id, key) })).status;
+    expect(await register("gw-1")).toBe(202);
+    using other = new DatabaseSync(file);
+    other.exec("UPDATE amount SET records = 1000000");
+
+    expect(() => desk.enroll("gw-3", { attestation })).toThrow("1000000 individual enrollments");
+    expect(() => desk.enroll("gw-1", { attestation, deviceId: "x" })).not.toThrow();
+    expect(await register("gw-2")).toBe(409);
+    expect(await register("gw-1")).toBe(202);
+    store.enrollments.delete("gw-2");
+    expect(() => desk.enroll("gw-3", { attestation })).not.toThrow();
+    store.close();
+  });
+});
+
 describe("a file that cannot be the store", () => {
   it.each<[string, (file: string) => void]>([
     ["is a directory", (file) => mkdirSync(file)],
