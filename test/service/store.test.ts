@@ -1,9 +1,13 @@
 import { chmodSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
 import { linkHubs } from "../../src/service/hubs.ts";
 import type { EnrollmentGroup, Registration } from "../../src/service/records.ts";
 import { openStore } from "../../src/service/store.ts";
+import { source } from "../support/children.ts";
+import { changesIn } from "../support/system-calls.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { thrownBy } from "../support/thrown.ts";
 import { openDesk, temporaryFile, temporaryStore } from "./desk.ts";
 
@@ -125,6 +129,30 @@ describe("the store", () => {
     operations.prune(2000);
     expect(operations.get("old")).toBeUndefined();
     expect(operations.get("new")).toBeDefined();
+  });
+});
+
+describe("a transaction", () => {
+  it("is on disk when it is over, unless it is a quick one", async () => {
+    const syncsOf = async (work: string): Promise<number> => {
+      const directory = temporaryDirectory();
+      const program = `
+        import { openStore } from ${source("service/store.ts")};
+        const store = openStore(${JSON.stringify(join(directory, "service.db"))});
+        const operation = { operationId: "x", registrationId: "x", readyAt: 0 };
+        for (let n = 0; n < 20; n++) { ${work} }
+        process.exit(0);`;
+      const changes = await changesIn(directory, program);
+      return changes.filter((change) => change === "fsync D/service.db-wal").length;
+    };
+    const open = await syncsOf("");
+    expect(await syncsOf("store.transaction(() => store.operations.put(operation));")).toBe(open + 20);
+    expect(await syncsOf("store.quickTransaction(() => store.operations.put(operation));")).toBe(open);
+    expect(
+      await syncsOf(
+        "store.quickTransaction(() => {}); store.transaction(() => store.operations.put(operation));",
+      ),
+    ).toBe(open + 20);
   });
 });
 
