@@ -14,8 +14,10 @@ if (runtimeIsTooOld()) {
   );
   process.exitCode = 69;
 } else {
-  // Compiled code is kept beside the bundle; where that cannot be written, starting merely takes longer.
-  process.getBuiltinModule("node:module").enableCompileCache?.(`${import.meta.dirname}/.compile-cache`);
+  // Compiled code is kept where systemd says (CacheDirectory=), else beside the bundle; where that cannot be written,
+  // starting merely takes longer.
+  const cache = process.env["CACHE_DIRECTORY"] ?? `${import.meta.dirname}/.compile-cache`;
+  process.getBuiltinModule("node:module").enableCompileCache?.(cache);
   const { run } = await import("./cli/program.ts");
   // Finished is finished: no idle socket or thread of a library keeps the process.
   process.exit(await run(process.argv));

