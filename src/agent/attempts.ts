@@ -24,6 +24,9 @@ export function openAttempts(stateDirectory: string, tools: AttemptTools): Attem
 /** Records by path that the disk did not take: newer than what is on it, for as long as this process lives. */
 const unkept = new Map<string, AttemptRecord>();
 
+/** No file, or one of somebody else's. A disk that fails just now says nothing about the content. */
+const signsOfStrangers = ["EISDIR", "ELOOP", "EACCES", "EPERM", "EUCLEAN", "EBADMSG"];
+
 function diskShelf(stateDirectory: string, { log, isReadOnly = false }: AttemptTools): Shelf {
   const path = join(stateDirectory, "attempts.json");
   /** Something is there that is no record; it is moved away before the first writing. */
@@ -34,7 +37,7 @@ function diskShelf(stateDirectory: string, { log, isReadOnly = false }: AttemptT
       isForeign = record === undefined;
       return record;
     } catch (error) {
-      isForeign = systemCode(error) !== "ENOENT";
+      isForeign = signsOfStrangers.includes(systemCode(error) ?? "");
       return undefined;
     }
   };

@@ -9,7 +9,7 @@ import { makeDirectory } from "./layout.ts";
 
 /** Moves `path`, a part of the state, and says where to; undefined when it is not there. Throws what the system says. */
 export function setAside(stateDirectory: string, path: string): string | undefined {
-  if (!fs.existsSync(path)) return undefined;
+  if (!fs.lstatSync(path, { throwIfNoEntry: false })) return undefined;
   const quarantine = join(stateDirectory, "quarantine");
   makeDirectory(quarantine, 0o700);
   const aside = join(quarantine, `${basename(path)}-${randomBytes(3).toString("hex")}`);

@@ -1,4 +1,12 @@
-import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { type AttemptTools, openAttempts } from "../../src/agent/attempts.ts";
@@ -311,9 +319,12 @@ describe("attempts.json", () => {
     expect(open().failures).toBe(1);
   });
 
-  it("is set aside when it is no file at all", () => {
+  it.each<[string, (path: string) => void]>([
+    ["a directory", (path) => mkdirSync(path)],
+    ["a link to itself", (path) => symlinkSync(path, path)],
+  ])("is set aside when it is %s", (_what, make) => {
     const { directory, open, path } = aGateway();
-    mkdirSync(path);
+    make(path);
     open().begin("first-boot");
     expect(readdirSync(join(directory, "quarantine"))).toHaveLength(1);
     expect(open().failures).toBe(1);

@@ -71,14 +71,19 @@ export async function findLosses(
   return losses;
 }
 
-/** Behind an accident these may lie there for a while: the next who locks, or makes another one current, reuses them. */
-const reused = ["lock-journal", ".current.new"];
+const kept = ["attempts.json", "current", "generations", "hub.env", "lock"];
+
+/**
+ * Behind an accident these may lie there for a while: the next who locks, makes another one current or notes an attempt
+ * reuses or removes them.
+ */
+const reused = [/^lock-journal$/, /^\.current\.new$/, /^\.attempts\.json\.mooring-/];
 
 /** What a finished run must not leave lying about. */
 export function findLitter({ stateDirectory }: Gateway): string[] {
   const generations = readdirSync(join(stateDirectory, "generations"));
   const litter = readdirSync(stateDirectory).filter(
-    (name) => !["current", "generations", "hub.env", "lock", ...reused].includes(name),
+    (name) => !kept.includes(name) && !reused.some((pattern) => pattern.test(name)),
   );
   if (generations.length > 2 || generations.some((name) => !/^\d{6}$/.test(name)))
     litter.push(...generations);
