@@ -56,7 +56,11 @@ export interface DeviceAnswer {
 
 export interface DeviceApi {
   handle(request: DeviceRequest): Promise<DeviceAnswer>;
+  /** What to make of a device that says CONNECT: its credential is right, or is not; or it is hung up on. */
+  greet(caller: Caller): Greeting;
 }
+
+export type Greeting = "known" | "stranger" | "unwelcome";
 
 export interface DeviceApiOptions {
   readonly store: Store;
@@ -128,6 +132,15 @@ export function createDeviceApi(options: DeviceApiOptions): DeviceApi & { close(
 
   return {
     close: operations.close,
+    greet(caller) {
+      try {
+        judge(evidenceOf(caller, clock.now()), { store, challenges });
+        return "known";
+      } catch (error) {
+        if (error instanceof Refusal) return "stranger";
+        throw error;
+      }
+    },
     async handle(request) {
       const requestId = randomUUID();
       try {

@@ -2,7 +2,7 @@
 // hears it as the answer to what it asks, because that is where DPS says it.
 
 import type { IConnectPacket } from "mqtt-packet";
-import type { Caller } from "./device-api.ts";
+import type { DeviceApi } from "./device-api.ts";
 import { ProtocolViolation, parsePacket, sendPacket } from "./mqtt-frames.ts";
 import type { MqttLink } from "./mqtt-session.ts";
 import { type MqttUser, parseUsername } from "./mqtt-words.ts";
@@ -13,6 +13,8 @@ export interface Greeted {
   readonly keepalive: number;
   /** The password, a SAS token. */
   readonly authorization: string | undefined;
+  /** Whether the credential is that of the device. */
+  readonly isKnown: boolean;
 }
 
 /** Return codes of CONNACK (MQTT 3.1.1, 3.2.2.3). */
@@ -25,7 +27,7 @@ const badUsername = 4;
 export async function greet(
   { stream, transport, certificates }: MqttLink,
   frame: Buffer,
-  welcomes: (caller: Caller) => boolean,
+  deviceApi: Pick<DeviceApi, "greet">,
 ): Promise<Greeted | undefined> {
   const answer = (returnCode: number): Promise<void> =>
     sendPacket(stream, { cmd: "connack", sessionPresent: false, returnCode });
@@ -40,10 +42,11 @@ export async function greet(
   if (user === undefined) return refuse(badUsername);
   if (clientId.toLowerCase() !== user.registrationId.toLowerCase()) return refuse(identifierRejected);
   const authorization = password?.toString() || undefined;
-  if (!welcomes({ ...user, transport, certificates, ...(authorization && { authorization }) }))
-    return undefined;
+  const caller = { ...user, transport, certificates, ...(authorization && { authorization }) };
+  const greeting = deviceApi.greet(caller);
+  if (greeting === "unwelcome") return undefined;
   await answer(accepted);
-  return { user, keepalive, authorization };
+  return { user, keepalive, authorization, isKnown: greeting === "known" };
 }
 
 /** What a CONNECT frame asks for, in whatever protocol; the parser would not tell. Undefined when it is no CONNECT. */

@@ -1,5 +1,5 @@
 // All MQTT sessions of the service, whichever way they came in: over TLS here, or over WebSockets from the HTTPS
-// server. A device has one session; a new one with its name ends the old.
+// server. A device has one session; a new one of it ends the old.
 
 import type { Duplex } from "node:stream";
 import { createServer, type Server } from "node:tls";
@@ -16,7 +16,6 @@ export interface MqttSessions {
 
 export interface MqttSessionsOptions extends Pick<MqttSessionOptions, "deviceApi" | "clock" | "log"> {
   readonly limits?: Partial<MqttLimits>;
-  readonly welcomes?: MqttSessionOptions["welcomes"];
 }
 
 const patience: MqttLimits = {
@@ -26,7 +25,7 @@ const patience: MqttLimits = {
 };
 
 export function mqttSessions(options: MqttSessionsOptions): MqttSessions {
-  const { log, welcomes = () => true } = options;
+  const { log } = options;
   const limits = { ...patience, ...options.limits };
   const open = new Set<Duplex>();
   const byClient = new Map<string, Duplex>();
@@ -42,7 +41,7 @@ export function mqttSessions(options: MqttSessionsOptions): MqttSessions {
       open.add(stream);
       stream.on("error", () => {}); // converse() sees it too; this is for one that comes after
       try {
-        await converse(link, { ...options, limits, welcomes, onGreeted });
+        await converse(link, { ...options, limits, onGreeted });
       } catch (error) {
         const { transport } = link;
         log.debug("mqtt.closed", { transport, client: clientKey, reason: causeText(error) });

@@ -8,7 +8,7 @@ import { responseFilter, responseTopic } from "../registration/wire.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
 import { answerText } from "./delivery.ts";
-import type { Caller, DeviceAnswer, DeviceApi } from "./device-api.ts";
+import type { DeviceAnswer, DeviceApi } from "./device-api.ts";
 import { longestMessage } from "./device-request-body.ts";
 import { ProtocolViolation, parsePacket, readFrames, sendPacket } from "./mqtt-frames.ts";
 import { type Greeted, greet } from "./mqtt-greeting.ts";
@@ -37,9 +37,7 @@ export interface MqttSessionOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly limits: MqttLimits;
-  /** False closes the connection of a device that says CONNECT, without a word. */
-  readonly welcomes: (caller: Caller) => boolean;
-  /** Called with the device's name once it is greeted; whoever had that name before is disconnected. */
+  /** Called with the name of a device that is who it says; whoever had that name before is disconnected. */
   readonly onGreeted: (clientKey: string) => void;
 }
 
@@ -58,11 +56,12 @@ export async function converse(link: MqttLink, options: MqttSessionOptions): Pro
   try {
     const greeting = await frames.next();
     if (greeting.done) return;
-    const greeted = await greet(link, greeting.value, options.welcomes);
+    const greeted = await greet(link, greeting.value, options.deviceApi);
     if (greeted === undefined) return;
     clearTimeout(idle);
     const { user, keepalive } = greeted;
-    options.onGreeted(`${user.idScope}/${user.registrationId}`.toLowerCase());
+    // Else anybody who knows its name could end a device's session.
+    if (greeted.isKnown) options.onGreeted(`${user.idScope}/${user.registrationId}`.toLowerCase());
 
     // A device that stays silent for one and a half times its keep-alive is gone.
     idle = setTimeout(() => stream.destroy(), keepalive > 0 ? keepalive * 1500 : silenceTimeoutMs);

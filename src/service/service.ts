@@ -96,7 +96,7 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
     const plainDeviceApi = createDeviceApi(deviceOptions);
     undo.push(() => plainDeviceApi.close());
     const deviceApi = stage(plainDeviceApi, deviceOptions);
-    const sessions = mqttSessions({ deviceApi, welcomes: deviceApi.welcomes, clock, log });
+    const sessions = mqttSessions({ deviceApi, clock, log });
     const portal = createPortal({
       ...options,
       store,
@@ -143,6 +143,9 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
     undo.push(() => clearInterval(renewal));
 
     publishConnectionString();
+    // They survive a restart, and must not be a surprise after it.
+    for (const { target, scenario } of store.scenarios.all())
+      log.warn("scenario.on", { target, ...scenario });
     return {
       idScope: store.idScope,
       httpsPort: https.port,

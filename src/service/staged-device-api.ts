@@ -19,15 +19,10 @@ import { type Plan, plan } from "./scenario.ts";
 import type { ScenarioTarget, TargetedScenario } from "./scenario-table.ts";
 import { keyOf } from "./tables.ts";
 
-export interface StagedDeviceApi extends DeviceApi {
-  /** Whether a device that says CONNECT is let in. */
-  welcomes(caller: Caller): boolean;
-}
-
 /** Registrations whose last operation is remembered, to be named again. */
 const mostRemembered = 10_000;
 
-export function stage(deviceApi: DeviceApi, options: DeviceApiOptions): StagedDeviceApi {
+export function stage(deviceApi: DeviceApi, options: DeviceApiOptions): DeviceApi {
   const { store, clock, log, retryAfterSeconds } = options;
   const { scenarios } = store;
   const lastOperations = new Map<string, string>();
@@ -124,11 +119,11 @@ export function stage(deviceApi: DeviceApi, options: DeviceApiOptions): StagedDe
   }
 
   return {
-    welcomes(caller) {
+    greet(caller) {
       const targeted = scenarioFor(caller);
-      if (targeted?.scenario.kind !== "disconnect") return true;
+      if (targeted?.scenario.kind !== "disconnect") return deviceApi.greet(caller);
       tell(targeted, caller);
-      return false;
+      return "unwelcome";
     },
 
     async handle(request) {

@@ -1,5 +1,6 @@
 // Clients that are slow, endless, huge or too many: each is cut off at a limit, and nobody else notices.
 
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import type { Server } from "node:http";
 import type { Duplex } from "node:stream";
@@ -189,6 +190,20 @@ describe("over MQTT, who", () => {
     const frame = (await first).value as Buffer;
     expect(frame).toHaveLength(size);
     expect(frame.subarray(4).every((each) => each === 0x61)).toBe(true);
+  });
+});
+
+describe("who knows the name of a device, and not its key", () => {
+  it("does not end the device's session; the device itself does, with its next", async () => {
+    const lab = await openLab();
+    const key = await lab.enrollKey("gw-1");
+    const first = await mqttDevice(lab, "gw-1", key);
+    const stranger = await mqttDevice(lab, "GW-1", randomBytes(32).toString("base64"));
+    expect((await stranger.register()).status).toBe(401);
+    expect((await first.register()).status).toBe(202);
+    const second = await mqttDevice(lab, "gw-1", key);
+    expect(await first.client.next()).toBeUndefined();
+    expect((await second.register()).status).toBe(202);
   });
 });
 

@@ -75,7 +75,7 @@ async function openRange(plant: (deviceApi: DeviceApi) => DeviceApi = (real) => 
   const registered = await desk.ask({ registrationId: "victim", authorization });
   const { operationId } = registered.body;
 
-  const sessions = mqttSessions({ deviceApi, welcomes: staged.welcomes, clock, log });
+  const sessions = mqttSessions({ deviceApi, clock, log });
   const server = await createHttpsServer({ credential, deviceApi, operatorApis: [], clock, log });
   const agent = new Agent({ keepAlive: true, maxSockets: 1, ca });
   onTestFinished(async () => {
@@ -203,6 +203,7 @@ describe("the device API over HTTPS", () => {
     "would be seen to fail, and to tell what is the victim's (the control)",
     async () => {
       const failing = await openRange((real) => ({
+        ...real,
         handle: async (question) => {
           if (question.body.length === 0) throw new TypeError("planted");
           return real.handle(question);
@@ -210,6 +211,7 @@ describe("the device API over HTTPS", () => {
       }));
       expect(await faultOf(attackHttps(failing, 700))).toMatch(/seed.*(planted|500)/s);
       const leaking = await openRange((real) => ({
+        ...real,
         handle: async (question) =>
           question.registrationId === "victim"
             ? { status: 200, body: { deviceId: `${canary}-device` }, requestId: "r" }
@@ -381,6 +383,7 @@ describe("the device API over MQTT", () => {
     "would be seen to fail (the control)",
     async () => {
       const failing = await openRange((real) => ({
+        ...real,
         handle: async (question) => {
           if (question.operation === "operation") throw new TypeError("planted");
           return real.handle(question);

@@ -323,6 +323,11 @@ describe("scenarios in the management API", () => {
     await httpsDevice(lab, "gw-1", key).poll(String(operationId));
     await lab.stop();
     lab = await openLab({ directory });
+    expect(lab.log.events).toContainEqual({
+      level: "warn",
+      event: "scenario.on",
+      fields: { target: "enrollments/gw-1", kind: "assigning", polls: 2, times: 1 },
+    });
     const device = httpsDevice(lab, "gw-1", key);
     expect((await device.poll(String(operationId))).status).toBe(202);
     expect((await device.poll(String(operationId))).status).toBe(200);

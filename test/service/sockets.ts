@@ -66,6 +66,7 @@ export function recordingDeviceApi(
         requests.push(request);
         return reply(request);
       },
+      greet: () => "known",
     },
   };
 }
