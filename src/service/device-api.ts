@@ -60,7 +60,7 @@ export interface DeviceApi {
   greet(caller: Caller): Greeting;
 }
 
-export type Greeting = "known" | "stranger" | "unwelcome";
+type Greeting = "known" | "stranger" | "unwelcome";
 
 export interface DeviceApiOptions {
   readonly store: Store;

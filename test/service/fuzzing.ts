@@ -60,7 +60,7 @@ export const text: fc.Arbitrary<string> = fc.oneof(
   fc.base64String({ maxLength: 100 }),
 );
 
-export const json: fc.Arbitrary<unknown> = fc.oneof(
+const json: fc.Arbitrary<unknown> = fc.oneof(
   fc.jsonValue({ maxDepth: 3 }),
   fc.constantFrom<unknown>(null, true, 0, -1, 1e308, 2 ** 53, 1.5, [], {}, [[]], { __proto__: null }),
   text,
@@ -68,7 +68,7 @@ export const json: fc.Arbitrary<unknown> = fc.oneof(
 );
 
 /** The valid thing as JSON text, with up to `most` of its places replaced, removed, or made something else. */
-export const spoiled = (valid: unknown, most = 3): fc.Arbitrary<string> =>
+const spoiled = (valid: unknown, most = 3): fc.Arbitrary<string> =>
   fc
     .array(fc.tuple(fc.nat(), fc.option(json, { nil: undefined })), { maxLength: most })
     .map(

@@ -15,7 +15,7 @@ import { startServiceHere } from "../support/service-in-process.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { RawMqttClient, tlsConnection } from "./sockets.ts";
 
-export interface Answer {
+interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   /** As it came. */
@@ -95,7 +95,7 @@ export async function openLab(options: Partial<ServiceOptions> & { directory?: s
 }
 
 /** As IoT Hub's and DPS's documents describe it. `key` is base64. */
-export function sasToken(resource: string, key: string | Buffer, keyName: string): string {
+function sasToken(resource: string, key: string | Buffer, keyName: string): string {
   const sr = encodeURIComponent(resource);
   const se = Math.floor(Date.now() / 1000) + 600;
   const bytes = typeof key === "string" ? Buffer.from(key, "base64") : key;
