@@ -1,7 +1,8 @@
 // Certificates from whatever file somebody has at hand: PEM with one or many, DER, or base64 of either. What is no
 // certificate is called by its name.
 
-import { X509Certificate } from "node:crypto";
+import type { X509Certificate } from "node:crypto";
+import { parseCertificate } from "./attestation/certificates.ts";
 
 export interface CertificateFile {
   readonly certificates: readonly X509Certificate[];
@@ -15,7 +16,7 @@ export function readCertificates(file: Buffer): CertificateFile {
   const text = textOf(file);
   const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
   const sources = blocks.length > 0 ? blocks.slice(0, mostCertificates) : [fromBase64(file) ?? file];
-  const certificates = sources.map(parse);
+  const certificates = sources.map(parseCertificate);
   const problems = [
     ...(/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)
       ? ["There is a private key in this file. It was not kept; it should not leave the device."]
@@ -40,14 +41,6 @@ function textOf(file: Buffer): string {
 function fromBase64(file: Buffer): Buffer | undefined {
   const text = file.toString("latin1").replaceAll(/\s/g, "");
   return /^[A-Za-z0-9+/]+={0,2}$/.test(text) ? Buffer.from(text, "base64") : undefined;
-}
-
-function parse(source: string | Buffer): X509Certificate | undefined {
-  try {
-    return new X509Certificate(source);
-  } catch {
-    return undefined;
-  }
 }
 
 const others: readonly (readonly [RegExp, string])[] = [

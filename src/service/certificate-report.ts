@@ -2,7 +2,7 @@
 // that the service API itself accepts without a word.
 
 import type { KeyObject, X509Certificate } from "node:crypto";
-import { describeCertificate } from "./attestation/certificates.ts";
+import { describeCertificate, isIssuedBy } from "./attestation/certificates.ts";
 import { commonName } from "./attestation/common-name.ts";
 import { readCertificates } from "./certificate-file.ts";
 
@@ -118,15 +118,10 @@ function problemsOf(certificate: X509Certificate, now: number): string[] {
 function chainProblems(certificates: readonly X509Certificate[]): string[] {
   return certificates.slice(0, -1).flatMap((certificate, at) => {
     const issuer = certificates[at + 1] as X509Certificate;
-    return hasIssued(issuer, certificate)
+    return isIssuedBy(certificate, issuer)
       ? []
       : [`${nameOf(certificate)} is not signed by ${nameOf(issuer)}, which follows it in the file.`];
   });
-}
-
-function hasIssued(issuer: X509Certificate, certificate: X509Certificate): boolean {
-  const key = publicKeyOf(issuer);
-  return key !== undefined && certificate.checkIssued(issuer) && certificate.verify(key);
 }
 
 const clientAuthentication = "1.3.6.1.5.5.7.3.2";
@@ -139,7 +134,7 @@ const problemsOfUse: Readonly<Record<CertificateUse, (certificate: X509Certifica
       problems.push(
         `${name} is a CA certificate: enroll it as a group, and a device by its own certificate.`,
       );
-    } else if (hasIssued(certificate, certificate)) {
+    } else if (isIssuedBy(certificate, certificate)) {
       problems.push(`${name} is signed by itself: good for tests, but nobody vouches for the device.`);
     }
     if (commonName(certificate) === undefined) {

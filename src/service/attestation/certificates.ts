@@ -9,20 +9,31 @@ const longestText = 64 * 1024;
 /** From PEM, base64 of PEM, or base64 of DER: clients send all three. Undefined when it is none, or far too long. */
 export function readCertificate(text: string): X509Certificate | undefined {
   if (text.length > longestText) return undefined;
+  if (text.includes("-----BEGIN CERTIFICATE-----")) return parseCertificate(text);
+  return parseCertificate(Buffer.from(text, "base64"));
+}
+
+/** Of a chain as a TLS client sent it; undefined when there is none. */
+export const readLeaf = ([leaf]: readonly Buffer[]): X509Certificate | undefined =>
+  leaf && parseCertificate(leaf);
+
+/** PEM or DER. Undefined also for dates that are none, which OpenSSL leaves to others. */
+export function parseCertificate(source: string | Buffer): X509Certificate | undefined {
   try {
-    if (text.includes("-----BEGIN CERTIFICATE-----")) return new X509Certificate(text);
-    return new X509Certificate(Buffer.from(text, "base64"));
+    const certificate = new X509Certificate(source);
+    const dates = [certificate.validFromDate, certificate.validToDate];
+    return dates.some((date) => Number.isNaN(date.getTime())) ? undefined : certificate;
   } catch {
     return undefined;
   }
 }
 
-/** Of a chain as a TLS client sent it; undefined when there is none. */
-export function readLeaf([leaf]: readonly Buffer[]): X509Certificate | undefined {
+/** By names, key identifiers, key usage and signature. Not when the issuer's key is of an unknown kind. */
+export function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
   try {
-    return leaf && new X509Certificate(leaf);
+    return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
   } catch {
-    return undefined;
+    return false;
   }
 }
 

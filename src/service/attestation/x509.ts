@@ -4,7 +4,7 @@
 import { X509Certificate } from "node:crypto";
 import type { CertificatePair, EnrollmentGroup } from "../records.ts";
 import { keyOf } from "../tables.ts";
-import { describeCertificate, sha256Thumbprint } from "./certificates.ts";
+import { describeCertificate, isIssuedBy, parseCertificate, sha256Thumbprint } from "./certificates.ts";
 import { commonName } from "./common-name.ts";
 import { type Evidence, invalidCertificate } from "./evidence.ts";
 
@@ -47,15 +47,12 @@ export function findGroupByChain(evidence: Evidence, groups: readonly Enrollment
 }
 
 function presentedChain({ certificates }: Evidence): [X509Certificate, ...X509Certificate[]] {
-  try {
-    const [leaf, ...others] = certificates
-      .slice(0, longestChain)
-      .map((certificate) => new X509Certificate(certificate));
-    if (leaf) return [leaf, ...others];
-  } catch {
-    throw invalidCertificate("the certificate cannot be read");
-  }
-  throw invalidCertificate("the device sent no certificate");
+  const parsed = certificates.slice(0, longestChain).map(parseCertificate);
+  const [leaf, ...others] = parsed.filter((each) => each !== undefined);
+  if (leaf && parsed.every((each) => each !== undefined)) return [leaf, ...others];
+  throw invalidCertificate(
+    parsed.length === 0 ? "the device sent no certificate" : "the certificate cannot be read",
+  );
 }
 
 function verifyLeaf(leaf: X509Certificate, { registrationId, now }: Evidence): void {
@@ -68,9 +65,8 @@ function verifyLeaf(leaf: X509Certificate, { registrationId, now }: Evidence): v
   }
 }
 
-/** checkIssued compares names, key identifiers and key usage; verify the signature. */
 const hasIssued = (ca: X509Certificate, child: X509Certificate, now: Date): boolean =>
-  ca.ca && isValidAt(ca, now) && child.checkIssued(ca) && child.verify(ca.publicKey);
+  ca.ca && isValidAt(ca, now) && isIssuedBy(child, ca);
 
 const isValidAt = (certificate: X509Certificate, now: Date): boolean =>
   certificate.validFromDate <= now && now <= certificate.validToDate;
