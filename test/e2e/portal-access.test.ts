@@ -28,7 +28,7 @@ describe("the door of the portal", () => {
     await using tab = await browser.open(service, { as: "nobody" });
     const { page } = tab;
     await page.getByRole("button", { name: "Sign in" }).click();
-    await said(tab, "Give the primary or secondary key of the policy.");
+    await said(tab, "Enter the primary or secondary key of the policy.");
     await signIn(page, { ...ownerOf(service), key: Buffer.alloc(32).toString("base64") });
     await page.getByRole("alert").getByText("Not signed in").waitFor();
     await tab.picture("sign-in-refused");

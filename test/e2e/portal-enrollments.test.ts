@@ -55,18 +55,18 @@ describe("an enrollment group", () => {
     await said(tab, "No enrollment groups yet");
     await tab.picture("groups-empty");
     await page.getByRole("link", { name: "Add enrollment group" }).click();
-    await said(tab, /TPM is not offered here/);
+    await said(tab, /TPM is not offered for groups/);
     expect(await page.getByRole("radio", { name: "TPM" }).count()).toBe(0);
 
     await page.getByLabel("Group name").fill("plant-7");
     await certificateInput(tab).setInputFiles(pem(authority.pem));
-    await said(tab, "Nothing speaks against this certificate.");
+    await said(tab, "No problems found.");
     await said(tab, /CN=Plant 7 Root/);
     await tab.picture("group-certificate-facts");
     await page.getByRole("button", { name: "Create" }).click();
     await arrive(tab, "plant-7");
     await said(tab, "Created plant-7.");
-    await said(tab, /A new certificate is rolled in/);
+    await said(tab, /To replace a certificate, roll it/);
     await page.getByRole("link", { name: "Enrollment groups" }).first().click();
     await page.getByRole("link", { name: "plant-7" }).waitFor();
   });
@@ -77,18 +77,18 @@ describe("an enrollment group", () => {
     const root = workshop.issue("/CN=Dropped Root", { ca: true });
     await tab.visit("#/add-group", "Add enrollment group");
     await certificateInput(tab).setInputFiles({ name: "ca.cer", mimeType: "", buffer: root.der });
-    await said(tab, "Nothing speaks against this certificate.");
+    await said(tab, "No problems found.");
     await page.getByRole("button", { name: "Remove the primary certificate" }).click();
 
     const transfer = await page.evaluateHandle(
       `(() => { const t = new DataTransfer(); t.items.add(new File([${JSON.stringify(root.pem)}], "ca.pem")); return t; })()`,
     );
     await page.locator(".drop").first().dispatchEvent("drop", { dataTransfer: transfer });
-    await said(tab, "Nothing speaks against this certificate.");
+    await said(tab, "No problems found.");
     await page.getByRole("button", { name: "Remove the primary certificate" }).click();
 
     await page.getByLabel("Primary certificate", { exact: true }).fill(root.pem);
-    await said(tab, "Nothing speaks against this certificate.");
+    await said(tab, "No problems found.");
   });
 
   it("says what is wrong with a certificate, at its place and before and after it is sent", async () => {
@@ -97,7 +97,7 @@ describe("an enrollment group", () => {
     const { page } = tab;
     await tab.visit("#/add-group", "Add enrollment group");
     await page.getByRole("button", { name: "Create" }).click();
-    await said(tab, "Give the group name.");
+    await said(tab, "Enter the group name.");
     await said(tab, "Add the primary certificate.");
     await eventually(() => page.evaluate("document.activeElement.name")).toBe("enrollmentGroupId");
     await tab.picture("group-mistakes");
@@ -211,7 +211,7 @@ describe("an individual enrollment", () => {
     await page.getByLabel("Registration id").fill("gw-0001");
     await page.getByRole("radio", { name: "Symmetric key" }).check();
     await page.getByRole("button", { name: "Create" }).click();
-    await said(tab, "gw-0001 is there already.");
+    await said(tab, "gw-0001 already exists.");
     await page.getByRole("button", { name: "Cancel" }).click();
   });
 
@@ -239,7 +239,7 @@ describe("an individual enrollment", () => {
     const { page } = tab;
     await tab.visit("#/enrollments/tpm-1", "tpm-1");
     expect(await page.getByRole("radio", { name: "X.509" }).count()).toBe(0);
-    await said(tab, /Delete the enrollment and create it anew/);
+    await said(tab, /delete the enrollment and create a new one/);
     const save = page.getByRole("button", { name: "Save", exact: true });
     expect(await save.isDisabled()).toBe(true);
     await page.getByLabel("Device id (optional)").fill("has space");
@@ -252,7 +252,7 @@ describe("an individual enrollment", () => {
     await page.getByRole("radio", { name: "Custom" }).check();
     await page.getByLabel("Webhook URL").fill("http://plain.example/");
     await save.click();
-    await said(tab, /beginning with https/);
+    await said(tab, /starting with https/);
     await page.getByLabel("Webhook URL").fill("https://allocate.example/");
     await page.getByRole("checkbox", { name: "eu.azure-devices.net" }).check();
     const twin = page.getByLabel("Tags and desired properties");
@@ -331,7 +331,7 @@ describe("an individual enrollment", () => {
       .waitFor();
     await dialog.getByRole("button", { name: "Remove the new certificate" }).click();
     await certificateInput(tab, "New certificate").setInputFiles(pem(device("gw-0001")));
-    await dialog.getByText("Nothing speaks against this certificate.").waitFor();
+    await dialog.getByText("No problems found.").waitFor();
     await tab.picture("certificate-roll");
     await roll.click();
     await dialog.waitFor({ state: "detached" });

@@ -143,11 +143,11 @@ describe("hubs", () => {
     await page.getByRole("button", { name: "Link hub" }).click();
     const dialog = page.getByRole("dialog");
     await dialog.getByRole("button", { name: "Link" }).click();
-    await said(tab, /Give the host name of the hub/);
+    await said(tab, /Enter the host name of the hub/);
     await dialog.getByLabel("Host name").fill("EU.azure-devices.net");
     await dialog.getByLabel("Weight").fill("0");
     await dialog.getByRole("button", { name: "Link" }).click();
-    await said(tab, "This hub is linked already.");
+    await said(tab, "This hub is already linked.");
     await said(tab, "A whole number from 1 to 1000.");
     await tab.picture("hub-mistakes");
     await dialog.getByLabel("Host name").fill("asia.azure-devices.net");
@@ -172,7 +172,7 @@ describe("hubs", () => {
     await question.getByRole("button", { name: "Unlink" }).click();
     await question.getByText(/1 enrollment names asia/).waitFor();
     await tab.picture("hub-unlink-refused");
-    await question.getByRole("button", { name: "Unlink all the same" }).click();
+    await question.getByRole("button", { name: "Unlink anyway" }).click();
     await asia.waitFor({ state: "detached" });
   });
 });
@@ -230,7 +230,7 @@ describe("scenarios", () => {
     await page.getByRole("button", { name: "Set scenario…" }).click();
     await dialog.getByRole("radio", { name: "One individual enrollment" }).check();
     await dialog.getByRole("button", { name: "Set scenario" }).click();
-    await said(tab, "Give the name of the enrollment.");
+    await said(tab, "Enter the name of the enrollment.");
     await dialog.getByLabel("Registration id").fill("nobody");
     await dialog.getByRole("button", { name: "Set scenario" }).click();
     await dialog

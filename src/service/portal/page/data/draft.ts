@@ -149,16 +149,16 @@ export function mistakesIn(
     if (!/^[A-Za-z0-9\-._:]{0,127}[A-Za-z0-9-]$/.test(draft.id.trim()))
       found.set(
         kind.idMember,
-        draft.id.trim() === "" ? `Give the ${kind.idLabel.toLowerCase()}.` : kind.idHint,
+        draft.id.trim() === "" ? `Enter the ${kind.idLabel.toLowerCase()}.` : kind.idHint,
       );
     for (const [field, what] of attestationMistakes(kind, draft)) found.set(field, what);
   }
   if (draft.deviceId.trim() !== "" && !/^[A-Za-z0-9\-.%_*?!(),:=@$']{1,128}$/.test(draft.deviceId.trim()))
     found.set("deviceId", "1 to 128 of A-Z a-z 0-9 - . % _ * ? ! ( ) , : = @ $ '");
   if (draft.allocation === "static" && draft.hubs.length !== 1)
-    found.set("iotHubs", "The static policy takes one hub: choose it.");
+    found.set("iotHubs", "The static policy needs exactly one hub. Choose it.");
   if (draft.allocation === "custom" && !/^https:\/\/\S+$/i.test(draft.webhookUrl.trim()))
-    found.set("customAllocationDefinition.webhookUrl", "Give the webhook's address, beginning with https://");
+    found.set("customAllocationDefinition.webhookUrl", "Enter the webhook's address, starting with https://");
   const { mistake } = readTwin(draft.twin);
   if (mistake) {
     const { place, what } = mistake;

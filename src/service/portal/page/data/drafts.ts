@@ -9,6 +9,8 @@ window.addEventListener("beforeunload", (event) => {
   if (kept.size > 0) event.preventDefault();
 });
 
+export const forgetDrafts = (): void => kept.clear();
+
 export interface Kept<Value> {
   readonly value: Value;
   /** From an earlier visit. */

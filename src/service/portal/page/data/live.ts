@@ -1,13 +1,13 @@
 // What happens in the service while somebody looks: server-sent events, spread to the views that care.
 
 import { useEffect, useRef } from "preact/hooks";
-import { connectionLost } from "./connection.ts";
+import { connectionLost, recoveries } from "./connection.ts";
 import type { LiveKind } from "./records.ts";
 import { createStore } from "./store.ts";
 
 const eventNames = ["registration", "enrollment", "hub", "scenario"] as const;
 
-export interface LiveEvent {
+interface LiveEvent {
   readonly kind: LiveKind;
   /** Of what changed: registration id, group or hub name; empty when the event names nothing. */
   readonly id: string;
@@ -20,15 +20,30 @@ const listeners = new Set<(event: LiveEvent) => void>();
 
 const retryMs = 5_000;
 
-/** Listens until the answer is called. A browser reconnects by itself unless it was refused. */
+/**
+ * Listens until the answer is called. A browser reconnects by itself unless it was refused; and because it has only a
+ * few connections to one server, a tab that nobody sees gives its own back. Whoever missed something loads anew.
+ */
 export function listenToService(): () => void {
   let source: EventSource | undefined;
   let retry: ReturnType<typeof setTimeout> | undefined;
+  let hasMissed = false;
+  const close = (): void => {
+    clearTimeout(retry);
+    source?.close();
+    liveState.set("off");
+    hasMissed = true;
+  };
   const open = (): void => {
     liveState.set("connecting");
     source = new EventSource("/mooring/events");
-    source.onopen = () => liveState.set("live");
+    source.onopen = () => {
+      liveState.set("live");
+      if (hasMissed) recoveries.set(recoveries.get() + 1);
+      hasMissed = false;
+    };
     source.onerror = () => {
+      hasMissed = true;
       liveState.set("connecting");
       if (source?.readyState !== EventSource.CLOSED) return connectionLost();
       retry = setTimeout(open, retryMs);
@@ -37,11 +52,15 @@ export function listenToService(): () => void {
       source.addEventListener(name, (event) => tell(name, (event as MessageEvent<string>).data));
     }
   };
-  open();
+  const follow = (): void => {
+    close();
+    if (document.visibilityState === "visible") open();
+  };
+  if (document.visibilityState === "visible") open();
+  document.addEventListener("visibilitychange", follow);
   return () => {
-    clearTimeout(retry);
-    source?.close();
-    liveState.set("off");
+    document.removeEventListener("visibilitychange", follow);
+    close();
   };
 }
 
@@ -54,7 +73,7 @@ function tell(name: (typeof eventNames)[number], data: string): void {
 }
 
 /** Calls `listener` for events of these kinds while the component is there. */
-export function useLive(kinds: readonly LiveKind[], listener: (event: LiveEvent) => void): void {
+function useLive(kinds: readonly LiveKind[], listener: (event: LiveEvent) => void): void {
   const latest = useRef(listener);
   latest.current = listener;
   const key = kinds.join();

@@ -12,7 +12,7 @@ import { Icon } from "../parts/icon.tsx";
 import { CertificateFacts } from "./certificate-facts.tsx";
 
 /** What the certificate is for: problems depend on it. */
-export type CertificateUse = "device" | "ca";
+type CertificateUse = "device" | "ca";
 
 interface CertificateDropProps extends FieldProps {
   readonly use: CertificateUse;
@@ -21,6 +21,9 @@ interface CertificateDropProps extends FieldProps {
   readonly onValue: (text: string) => void;
   readonly onReport?: (report: CertificateReport) => void;
 }
+
+// A file that misses its field must not take the place of the page.
+for (const event of ["dragover", "drop"]) window.addEventListener(event, (missed) => missed.preventDefault());
 
 /** A certificate with a chain has some kilobytes; a file of megabytes is none. */
 const largestFile = 256 * 1024;
@@ -177,7 +180,7 @@ function ChosenCertificate({
           ))}
           {leaf && problems.length === 0 && (
             <p class="fine">
-              <Icon name="check" /> Nothing speaks against this certificate.
+              <Icon name="check" /> No problems found.
             </p>
           )}
         </div>

@@ -2,12 +2,13 @@
 
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { asFailure, type Failure } from "../data/call.ts";
+import type { Failure } from "../data/call.ts";
 import { deleteEnrollment, deleteRegistration, fetchGroupRegistrations } from "../data/enrollment-calls.ts";
 import { type EnrollmentKind, idOf } from "../data/kinds.ts";
 import { useLoad } from "../data/load.ts";
 import type { EnrollmentRecord } from "../data/records.ts";
 import { useMay } from "../data/session.ts";
+import { useTask } from "../data/task.ts";
 import { Button } from "../parts/button.tsx";
 import { Actions, Dialog } from "../parts/dialog.tsx";
 import { FailureNotice } from "../parts/failure-notice.tsx";
@@ -26,22 +27,16 @@ export function DeleteEnrollment({ kind, record, onClose, onDeleted }: DeleteEnr
   const isGroup = kind.route === "groups";
   const mayDeleteRecords = useMay("RegistrationStatusWrite");
   const [withRecords, setWithRecords] = useState(false);
-  const [busy, setBusy] = useState(false);
-  const [failure, setFailure] = useState<Failure>();
+  const [removed, setRemoved] = useState(0);
+  const { busy, failure, run } = useTask();
 
-  const confirm = async (): Promise<void> => {
-    setBusy(true);
-    setFailure(undefined);
-    try {
+  const confirm = (): Promise<void> =>
+    run(async () => {
       await deleteEnrollment(kind, id, record.etag);
-      if (isGroup && withRecords) await deleteRecordsOf(id);
+      if (isGroup && withRecords) await deleteRecordsOf(id, setRemoved);
       notify(`Deleted ${id}.`);
       onDeleted();
-    } catch (error) {
-      setFailure(asFailure(error));
-      setBusy(false);
-    }
-  };
+    });
 
   return (
     <Dialog title={`Delete ${id}?`} role="alertdialog" onClose={onClose} onSubmit={confirm}>
@@ -51,6 +46,7 @@ export function DeleteEnrollment({ kind, record, onClose, onDeleted }: DeleteEnr
           type="checkbox"
           name="withRecords"
           checked={withRecords}
+          disabled={!mayDeleteRecords}
           onChecked={setWithRecords}
           hint={
             mayDeleteRecords
@@ -65,19 +61,27 @@ export function DeleteEnrollment({ kind, record, onClose, onDeleted }: DeleteEnr
       <Actions>
         <Button onClick={onClose}>Cancel</Button>
         <Button type="submit" look="danger" busy={busy}>
-          {busy ? "Deleting…" : "Delete"}
+          {busy ? `Deleting…${removed > 0 ? ` ${removed} records` : ""}` : "Delete"}
         </Button>
       </Actions>
     </Dialog>
   );
 }
 
+/** As many at once as a browser has connections to one server, less that of the events. */
+const atOnce = 5;
+
 /** Page by page, until none is left. */
-async function deleteRecordsOf(groupId: string): Promise<void> {
-  for (;;) {
+async function deleteRecordsOf(groupId: string, tell: (removed: number) => void): Promise<void> {
+  for (let removed = 0; ; ) {
     const records = await fetchGroupRegistrations(groupId);
     if (records.length === 0) return;
-    for (const { registrationId } of records) await deleteRegistration(registrationId, undefined);
+    for (let first = 0; first < records.length; first += atOnce) {
+      const some = records.slice(first, first + atOnce);
+      await Promise.all(some.map(({ registrationId }) => deleteRegistration(registrationId, undefined)));
+      removed += some.length;
+      tell(removed);
+    }
   }
 }
 

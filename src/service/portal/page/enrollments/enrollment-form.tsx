@@ -22,6 +22,7 @@ import { notify } from "../parts/notices.tsx";
 import { ConflictNotice } from "./conflict-notice.tsx";
 import { NewCredential } from "./new-credential.tsx";
 import { PresentCredential } from "./present-credential.tsx";
+import { RollCertificate } from "./roll-certificate.tsx";
 import { DeviceSection, HubSection, ReprovisionSection, Section, TwinSection } from "./settings-sections.tsx";
 
 interface EnrollmentFormProps {
@@ -54,6 +55,7 @@ export function EnrollmentForm({ kind, record, onChanged }: EnrollmentFormProps)
   const [failure, setFailure] = useState<Failure>();
   const [conflict, setConflict] = useState<Merge | "deleted">();
   const [busy, setBusy] = useState(false);
+  const [rolling, setRolling] = useState(false);
   const form = useRef<HTMLFormElement>(null);
   const { value: linked = [] } = useLoad(fetchHubs, []);
 
@@ -122,7 +124,7 @@ export function EnrollmentForm({ kind, record, onChanged }: EnrollmentFormProps)
     const field = fieldFor(refusal.field, kind);
     if (field) setMistakes(new Map([[field, refusal.message]]));
     else if (refusal.status === 409 && isNew)
-      setMistakes(new Map([[kind.idMember, `${draft.id.trim()} is there already.`]]));
+      setMistakes(new Map([[kind.idMember, `${draft.id.trim()} already exists.`]]));
     setFailure(refusal);
   };
 
@@ -135,72 +137,85 @@ export function EnrollmentForm({ kind, record, onChanged }: EnrollmentFormProps)
     if (isNew) go(hrefOf([kind.route]));
   };
 
+  // What is typed stays on top of the enrollment with its new certificate.
+  const afterRoll = (rolled: EnrollmentRecord): void => {
+    setRolling(false);
+    edit.keep({ base: rolled, draft });
+    if (!isTouched) edit.forget();
+    onChanged?.();
+  };
+
   return (
-    <form
-      ref={form}
-      class="enrollment-form"
-      noValidate
-      onSubmit={(event) => {
-        event.preventDefault();
-        void save();
-      }}
-    >
-      {edit.restored && isTouched && !conflict && (
-        <div class="note" role="status">
-          This is what you typed earlier and have not saved.{" "}
-          <Button look="quiet" onClick={discard}>
-            Discard it
-          </Button>
-        </div>
-      )}
-      {conflict && <ConflictNotice conflict={conflict} kind={kind} onDiscard={discard} />}
-      {failure && (
-        <FailureNotice
-          failure={failure}
-          title={isNew ? `The ${kind.one} was not created` : "The changes were not saved"}
-        />
-      )}
-      <fieldset class={isNew ? "columns halves" : "stack"} disabled={!mayWrite}>
-        <div class="stack">
-          <Section title={isNew ? "Identity" : "Attestation"}>
-            {isNew ? (
-              <>
-                <TextField
-                  label={kind.idLabel}
-                  name={kind.idMember}
-                  hint={kind.idHint}
-                  code
-                  value={draft.id}
-                  mistake={mistakes.get(kind.idMember)}
-                  onValue={(value) => change({ id: value })}
-                />
-                <NewCredential kind={kind} draft={draft} mistakes={mistakes} change={change} />
-              </>
-            ) : (
-              <PresentCredential kind={kind} record={record} onRolled={() => onChanged?.()} />
-            )}
-          </Section>
-          <DeviceSection kind={kind} draft={draft} mistakes={mistakes} change={change} />
-        </div>
-        <div class="stack">
-          <HubSection draft={draft} mistakes={mistakes} change={change} linked={linked} />
-          <ReprovisionSection draft={draft} mistakes={mistakes} change={change} />
-          <TwinSection draft={draft} mistakes={mistakes} change={change} />
-        </div>
-      </fieldset>
-      {mayWrite && (
-        <div class="save-bar">
-          <Actions>
-            <Button onClick={discard} disabled={!isNew && !isTouched}>
-              {isNew ? "Cancel" : "Discard changes"}
+    <>
+      <form
+        ref={form}
+        class="enrollment-form"
+        noValidate
+        onSubmit={(event) => {
+          event.preventDefault();
+          void save();
+        }}
+      >
+        {edit.restored && isTouched && !conflict && (
+          <div class="note" role="status">
+            This is what you typed earlier and have not saved.{" "}
+            <Button look="quiet" onClick={discard}>
+              Discard it
             </Button>
-            <Button type="submit" look="primary" busy={busy} disabled={!isNew && !isTouched}>
-              {busy ? "Saving…" : isNew ? "Create" : "Save"}
-            </Button>
-          </Actions>
-        </div>
+          </div>
+        )}
+        {conflict && <ConflictNotice conflict={conflict} kind={kind} onDiscard={discard} />}
+        {failure && (
+          <FailureNotice
+            failure={failure}
+            title={isNew ? `The ${kind.one} was not created` : "The changes were not saved"}
+          />
+        )}
+        <fieldset class={isNew ? "columns halves" : "stack"} disabled={!mayWrite}>
+          <div class="stack">
+            <Section title={isNew ? "Identity" : "Attestation"}>
+              {isNew ? (
+                <>
+                  <TextField
+                    label={kind.idLabel}
+                    name={kind.idMember}
+                    hint={kind.idHint}
+                    code
+                    value={draft.id}
+                    mistake={mistakes.get(kind.idMember)}
+                    onValue={(value) => change({ id: value })}
+                  />
+                  <NewCredential kind={kind} draft={draft} mistakes={mistakes} change={change} />
+                </>
+              ) : (
+                <PresentCredential kind={kind} record={record} onRoll={() => setRolling(true)} />
+              )}
+            </Section>
+            <DeviceSection kind={kind} draft={draft} mistakes={mistakes} change={change} />
+          </div>
+          <div class="stack">
+            <HubSection draft={draft} mistakes={mistakes} change={change} linked={linked} />
+            <ReprovisionSection draft={draft} mistakes={mistakes} change={change} />
+            <TwinSection draft={draft} mistakes={mistakes} change={change} />
+          </div>
+        </fieldset>
+        {mayWrite && (
+          <div class="save-bar">
+            <Actions>
+              <Button onClick={discard} disabled={!isNew && !isTouched}>
+                {isNew ? "Cancel" : "Discard changes"}
+              </Button>
+              <Button type="submit" look="primary" busy={busy} disabled={!isNew && !isTouched}>
+                {busy ? "Saving…" : isNew ? "Create" : "Save"}
+              </Button>
+            </Actions>
+          </div>
+        )}
+      </form>
+      {rolling && record && (
+        <RollCertificate kind={kind} record={record} onClose={() => setRolling(false)} onRolled={afterRoll} />
       )}
-    </form>
+    </>
   );
 }
 

@@ -14,6 +14,7 @@ import { Empty } from "../parts/empty.tsx";
 import { FailureNotice } from "../parts/failure-notice.tsx";
 import { Icon } from "../parts/icon.tsx";
 import { Pager, SearchBox, Toolbar, Unseen } from "../parts/listing-bar.tsx";
+import { Loading } from "../parts/loading.tsx";
 import { PageTitle } from "../parts/page-title.tsx";
 import { Badge, EnrollmentStatus, RegistrationStatus } from "../parts/status.tsx";
 import { type Column, Table } from "../parts/table.tsx";
@@ -102,6 +103,7 @@ export function EnrollmentList({
         <Unseen listing={listing} />
       </Toolbar>
       {failure && <FailureNotice failure={failure} title={`The ${kind.one}s could not be loaded`} />}
+      {!rows && !failure && <Loading />}
       {rows && rows.length > 0 && (
         <Table
           caption={kind.title}

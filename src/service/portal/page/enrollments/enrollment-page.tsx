@@ -12,6 +12,7 @@ import { Button } from "../parts/button.tsx";
 import { Empty } from "../parts/empty.tsx";
 import { Fact, FactList } from "../parts/facts.tsx";
 import { FailureNotice } from "../parts/failure-notice.tsx";
+import { Loading } from "../parts/loading.tsx";
 import { PageTitle } from "../parts/page-title.tsx";
 import { Moment } from "../parts/time.tsx";
 import { ScenarioCard } from "../scenarios/scenario-card.tsx";
@@ -69,6 +70,7 @@ export function EnrollmentPage({
       {failure && failure.status !== 404 && (
         <FailureNotice failure={failure} title={`The ${kind.one} could not be loaded`} />
       )}
+      {!record && !failure && <Loading />}
       {record && (
         <div class="columns">
           <EnrollmentForm key={`${kind.route}/${id}`} kind={kind} record={record} onChanged={reload} />

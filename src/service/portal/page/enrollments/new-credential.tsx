@@ -51,8 +51,8 @@ export function NewCredential({ kind, draft, mistakes, change }: NewCredentialPr
         />
         {kind.route === "groups" && (
           <p class="hint aside">
-            TPM is not offered here: each TPM has a key of its own, and no common issuer that a group could
-            trust. Enroll each device <a href={hrefOf([individualKind.addRoute])}>individually</a>.
+            TPM is not offered for groups: each TPM has a key of its own, and nothing in common that a group
+            could trust. Enroll such devices <a href={hrefOf([individualKind.addRoute])}>individually</a>.
           </p>
         )}
       </FieldGroup>

@@ -2,29 +2,28 @@
 
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { asFailure, type Failure } from "../data/call.ts";
 import { fetchKeys } from "../data/enrollment-calls.ts";
 import { attestationNames, type EnrollmentKind, idOf } from "../data/kinds.ts";
 import type { CertificateInfo, EnrollmentRecord } from "../data/records.ts";
 import { useMay } from "../data/session.ts";
+import { useTask } from "../data/task.ts";
 import { Button } from "../parts/button.tsx";
 import { CopyButton } from "../parts/copy-button.tsx";
 import { Fact, FactList } from "../parts/facts.tsx";
 import { FailureNotice } from "../parts/failure-notice.tsx";
 import { Icon } from "../parts/icon.tsx";
 import { CertificateFacts } from "./certificate-facts.tsx";
-import { RollCertificate } from "./roll-certificate.tsx";
 
 interface PresentCredentialProps {
   readonly kind: EnrollmentKind;
   readonly record: EnrollmentRecord;
-  readonly onRolled: () => void;
+  /** The dialog is not drawn here: a form cannot hold another. */
+  readonly onRoll: () => void;
 }
 
-export function PresentCredential({ kind, record, onRolled }: PresentCredentialProps): JSX.Element {
+export function PresentCredential({ kind, record, onRoll }: PresentCredentialProps): JSX.Element {
   const { attestation } = record;
   const mayWrite = useMay("EnrollmentWrite");
-  const [rolling, setRolling] = useState(false);
   const pair = attestation.x509?.[kind.certificates];
   return (
     <>
@@ -40,7 +39,7 @@ export function PresentCredential({ kind, record, onRolled }: PresentCredentialP
       )}
       {attestation.type === "x509" && mayWrite && (
         <div class="row">
-          <Button onClick={() => setRolling(true)}>Roll the certificate…</Button>
+          <Button onClick={onRoll}>Roll the certificate…</Button>
         </div>
       )}
       {attestation.tpm && (
@@ -54,25 +53,14 @@ export function PresentCredential({ kind, record, onRolled }: PresentCredentialP
         </FactList>
       )}
       {attestation.type === "symmetricKey" && <SecretKeys kind={kind} id={idOf(kind, record)} />}
-      {rolling && (
-        <RollCertificate
-          kind={kind}
-          record={record}
-          onClose={() => setRolling(false)}
-          onRolled={() => {
-            setRolling(false);
-            onRolled();
-          }}
-        />
-      )}
     </>
   );
 }
 
 function reasonFor({ attestation }: EnrollmentRecord): string {
   if (attestation.type === "x509")
-    return "The kind of attestation stays as it is for the life of an enrollment. A new certificate is rolled in, so that devices are never without one that works.";
-  return "The kind of attestation and its key stay as they are for the life of an enrollment: whoever may change them could let another device in under this name. Delete the enrollment and create it anew.";
+    return "The attestation of an enrollment cannot be changed. To replace a certificate, roll it: devices are never without one that works.";
+  return "The attestation of an enrollment cannot be changed: another key would be another device under the same name. To use another key, delete the enrollment and create a new one.";
 }
 
 function EnrolledCertificate({
@@ -97,18 +85,8 @@ function EnrolledCertificate({
 function SecretKeys({ kind, id }: { readonly kind: EnrollmentKind; readonly id: string }): JSX.Element {
   const mayWrite = useMay("EnrollmentWrite");
   const [keys, setKeys] = useState<{ primaryKey?: string; secondaryKey?: string }>();
-  const [busy, setBusy] = useState(false);
-  const [failure, setFailure] = useState<Failure>();
-  const show = async (): Promise<void> => {
-    setBusy(true);
-    setFailure(undefined);
-    try {
-      setKeys((await fetchKeys(kind, id)).symmetricKey);
-    } catch (error) {
-      setFailure(asFailure(error));
-    }
-    setBusy(false);
-  };
+  const { busy, failure, run } = useTask();
+  const show = (): Promise<void> => run(async () => setKeys((await fetchKeys(kind, id)).symmetricKey));
   if (!mayWrite) return <p class="hint">The policy you signed in with may not see the keys.</p>;
   return (
     <>

@@ -3,10 +3,10 @@
 
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { asFailure, type Failure } from "../data/call.ts";
 import { updateEnrollment } from "../data/enrollment-calls.ts";
 import { type EnrollmentKind, idOf } from "../data/kinds.ts";
 import type { CertificatePair, EnrolledCertificate, EnrollmentRecord } from "../data/records.ts";
+import { useTask } from "../data/task.ts";
 import { Button } from "../parts/button.tsx";
 import { Actions, Dialog } from "../parts/dialog.tsx";
 import { Fact, FactList } from "../parts/facts.tsx";
@@ -22,32 +22,28 @@ interface RollCertificateProps {
   readonly kind: EnrollmentKind;
   readonly record: EnrollmentRecord;
   readonly onClose: () => void;
-  readonly onRolled: () => void;
+  /** With the enrollment as it is now. */
+  readonly onRolled: (record: EnrollmentRecord) => void;
 }
 
 export function RollCertificate({ kind, record, onClose, onRolled }: RollCertificateProps): JSX.Element {
   const present: CertificatePair = record.attestation.x509?.[kind.certificates] ?? {};
   const [step, setStep] = useState<Step>(present.secondary ? "finish" : "prepare");
   const [next, setNext] = useState("");
-  const [busy, setBusy] = useState(false);
-  const [failure, setFailure] = useState<Failure>();
+  const { busy, failure, run } = useTask();
   const [missing, setMissing] = useState(false);
   const after = afterRoll(present, step, next);
 
   const roll = async (): Promise<void> => {
-    setFailure(undefined);
-    setMissing(false);
-    if (step !== "finish" && next === "") return setMissing(true);
-    setBusy(true);
-    try {
+    setMissing(step !== "finish" && next === "");
+    if (step !== "finish" && next === "") return;
+    await run(async () => {
       const attestation = { ...record.attestation, x509: { [kind.certificates]: after } };
-      await updateEnrollment(kind, idOf(kind, record), { ...record, attestation });
+      const { registrationState: _, ...rest } = record;
+      const rolled = await updateEnrollment(kind, idOf(kind, record), { ...rest, attestation });
       notify(`Rolled the certificate of ${idOf(kind, record)}.`);
-      onRolled();
-    } catch (error) {
-      setFailure(asFailure(error));
-      setBusy(false);
-    }
+      onRolled(rolled);
+    });
   };
 
   return (

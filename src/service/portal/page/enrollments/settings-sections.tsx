@@ -83,11 +83,11 @@ const policies: readonly { value: AllocationPolicy; label: string; hint: string 
   {
     value: "hashed",
     label: "Evenly weighted distribution",
-    hint: "Devices spread over the hubs by their weights.",
+    hint: "Devices are spread over the hubs by weight.",
   },
-  { value: "geoLatency", label: "Lowest latency", hint: "The hub that is nearest by its declared latency." },
-  { value: "static", label: "Static configuration", hint: "The one hub that is chosen here." },
-  { value: "custom", label: "Custom", hint: "A webhook of yours decides." },
+  { value: "geoLatency", label: "Lowest latency", hint: "The hub with the lowest declared latency." },
+  { value: "static", label: "Static configuration", hint: "The one hub chosen here." },
+  { value: "custom", label: "Custom", hint: "Your webhook decides." },
 ];
 
 export function HubSection({
@@ -114,7 +114,7 @@ export function HubSection({
           type="url"
           code
           placeholder="https://functions.example/api/allocate"
-          hint="Called over HTTPS with the enrollment, the device and the hubs; it answers with one of them."
+          hint="Called over HTTPS with the enrollment, the device and the linked hubs; it answers with one of the hubs."
           value={draft.webhookUrl}
           mistake={mistakes.get("customAllocationDefinition.webhookUrl")}
           onValue={(webhookUrl) => change({ webhookUrl })}
@@ -140,9 +140,9 @@ const reprovisionings: readonly { value: Reprovisioning; label: string; hint: st
   {
     value: "reset",
     label: "Re-provision and reset to initial config",
-    hint: "It begins anew with the initial twin of this enrollment.",
+    hint: "It starts over with the initial twin of this enrollment.",
   },
-  { value: "never", label: "Never re-provision", hint: "It stays at the hub that it was assigned first." },
+  { value: "never", label: "Never re-provision", hint: "It stays at the hub it was first assigned to." },
 ];
 
 export function ReprovisionSection({ draft, mistakes, change }: SectionProps): JSX.Element {

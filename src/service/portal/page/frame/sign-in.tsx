@@ -4,6 +4,7 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { asFailure, call, type Failure } from "../data/call.ts";
+import { forgetDrafts } from "../data/drafts.ts";
 import { type Session, sessionState } from "../data/session.ts";
 import { Button } from "../parts/button.tsx";
 import { Actions, Dialog } from "../parts/dialog.tsx";
@@ -30,8 +31,14 @@ export async function signOut(): Promise<void> {
   try {
     await call("DELETE", "/portal/session");
   } finally {
-    sessionState.set({ kind: "none" });
+    leave();
   }
+}
+
+/** What one person typed is not for the next. */
+function leave(): void {
+  forgetDrafts();
+  sessionState.set({ kind: "none" });
 }
 
 export function SignInPage({ refusal }: { readonly refusal: Failure | undefined }): JSX.Element {
@@ -59,7 +66,7 @@ export function SignInPage({ refusal }: { readonly refusal: Failure | undefined 
           </Button>
         </Actions>
         <p class="hint">
-          The key is in the file <code>connection-string</code> of the service's data directory. Or take the
+          The key is in the file <code>connection-string</code> of the service's data directory. Or use the
           link that <code>mooring service portal</code> prints.
         </p>
       </form>
@@ -70,11 +77,11 @@ export function SignInPage({ refusal }: { readonly refusal: Failure | undefined 
 export function SignInAgain({ policy }: { readonly policy: string }): JSX.Element {
   const form = useSignIn(policy);
   return (
-    <Dialog title="The session has ended" onClose={() => undefined} onSubmit={form.submit}>
+    <Dialog title="The session has ended" insistent onClose={() => undefined} onSubmit={form.submit}>
       <p>Sign in again; what you typed is still here.</p>
       <SignInFields form={form} />
       <Actions>
-        <Button onClick={() => sessionState.set({ kind: "none" })}>Leave</Button>
+        <Button onClick={leave}>Leave</Button>
         <Button type="submit" look="primary" busy={form.busy}>
           {form.busy ? "Signing in…" : "Sign in"}
         </Button>
@@ -133,7 +140,7 @@ const SignInFields = ({ form }: { readonly form: SignInForm }): JSX.Element => (
       autofocus
       autocomplete="current-password"
       value={form.key}
-      mistake={form.missing ? "Give the primary or secondary key of the policy." : undefined}
+      mistake={form.missing ? "Enter the primary or secondary key of the policy." : undefined}
       onValue={form.setKey}
     />
     {form.failure && <FailureNotice failure={form.failure} title="Not signed in" />}

@@ -2,9 +2,9 @@
 
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { asFailure, type Failure } from "../data/call.ts";
 import { saveHub } from "../data/management-calls.ts";
 import type { Hub } from "../data/records.ts";
+import { useTask, withRefusal } from "../data/task.ts";
 import { Button } from "../parts/button.tsx";
 import { Actions, Dialog } from "../parts/dialog.tsx";
 import { FailureNotice } from "../parts/failure-notice.tsx";
@@ -23,38 +23,31 @@ export function HubDialog({ hub, present, onClose, onSaved }: HubDialogProps): J
   const [hostName, setHostName] = useState(hub?.hostName ?? "");
   const [weight, setWeight] = useState(String(hub?.allocationWeight ?? 1));
   const [latency, setLatency] = useState(hub?.latencyMs === undefined ? "" : String(hub.latencyMs));
-  const [mistakes, setMistakes] = useState<ReadonlyMap<string, string>>(new Map());
-  const [failure, setFailure] = useState<Failure>();
-  const [busy, setBusy] = useState(false);
+  const [found, setFound] = useState<ReadonlyMap<string, string>>(new Map());
+  const { busy, failure, run } = useTask();
+  const mistakes = withRefusal(found, failure);
 
   const save = async (): Promise<void> => {
     const name = hostName.trim();
     const found = new Map<string, string>();
     if (!/^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$/.test(name))
-      found.set("hostName", "Give the host name of the hub, as contoso.azure-devices.net.");
+      found.set("hostName", "Enter the host name of the hub, such as contoso.azure-devices.net.");
     else if (!hub && present.some((each) => each.hostName.toLowerCase() === name.toLowerCase()))
-      found.set("hostName", "This hub is linked already.");
+      found.set("hostName", "This hub is already linked.");
     if (!/^\d+$/.test(weight) || Number(weight) < 1 || Number(weight) > 1000)
       found.set("allocationWeight", "A whole number from 1 to 1000.");
     if (latency.trim() !== "" && !(Number(latency) >= 0))
       found.set("latencyMs", "A number of milliseconds, or nothing.");
-    setMistakes(found);
-    setFailure(undefined);
+    setFound(found);
     if (found.size > 0) return;
-    setBusy(true);
-    try {
+    await run(async () => {
       await saveHub(name, {
         allocationWeight: Number(weight),
         latencyMs: latency.trim() === "" ? null : Number(latency),
       });
       notify(hub ? `Saved ${name}.` : `Linked ${name}.`);
       onSaved();
-    } catch (error) {
-      const refusal = asFailure(error);
-      if (refusal.field) setMistakes(new Map([[refusal.field, refusal.message]]));
-      setFailure(refusal);
-      setBusy(false);
-    }
+    });
   };
 
   return (
@@ -85,7 +78,7 @@ export function HubDialog({ hub, present, onClose, onSaved }: HubDialogProps): J
         name="latencyMs"
         type="number"
         unit="ms"
-        hint="For the lowest-latency policy: how far the hub is from the devices."
+        hint="Used by the lowest-latency policy."
         value={latency}
         mistake={mistakes.get("latencyMs")}
         onValue={setLatency}

@@ -11,6 +11,7 @@ import { Button } from "../parts/button.tsx";
 import { Empty } from "../parts/empty.tsx";
 import { FailureNotice } from "../parts/failure-notice.tsx";
 import { Icon } from "../parts/icon.tsx";
+import { Loading } from "../parts/loading.tsx";
 import { PageTitle } from "../parts/page-title.tsx";
 import { type Column, Table } from "../parts/table.tsx";
 import { HubDialog } from "./hub-dialog.tsx";
@@ -87,6 +88,7 @@ export function HubList(): JSX.Element {
         )}
       </PageTitle>
       {failure && <FailureNotice failure={failure} title="The hubs could not be loaded" />}
+      {!hubs && !failure && <Loading />}
       {hubs && hubs.length > 0 && (
         <Table caption="Linked hubs" columns={columns} rows={hubs} keyOf={({ hostName }) => hostName} />
       )}

@@ -2,9 +2,9 @@
 
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { asFailure, type Failure } from "../data/call.ts";
 import { unlinkHub } from "../data/management-calls.ts";
 import type { Hub } from "../data/records.ts";
+import { useTask } from "../data/task.ts";
 import { Button } from "../parts/button.tsx";
 import { Actions, Dialog } from "../parts/dialog.tsx";
 import { FailureNotice } from "../parts/failure-notice.tsx";
@@ -17,19 +17,17 @@ interface UnlinkHubProps {
 }
 
 export function UnlinkHub({ hub: { hostName, devices }, onClose, onUnlinked }: UnlinkHubProps): JSX.Element {
-  const [failure, setFailure] = useState<Failure>();
-  const [busy, setBusy] = useState(false);
-  const force = failure?.status === 409;
-  const confirm = async (): Promise<void> => {
-    setBusy(true);
-    try {
+  const { busy, failure, run } = useTask();
+  // Once the service has said what speaks against it, one may overrule that.
+  const [overruling, setOverruling] = useState(false);
+  const force = failure ? failure.status === 409 : overruling;
+  const confirm = (): Promise<void> => {
+    setOverruling(force);
+    return run(async () => {
       await unlinkHub(hostName, { force });
       notify(`Unlinked ${hostName}.`);
       onUnlinked();
-    } catch (error) {
-      setFailure(asFailure(error));
-      setBusy(false);
-    }
+    });
   };
   return (
     <Dialog title={`Unlink ${hostName}?`} role="alertdialog" onClose={onClose} onSubmit={confirm}>
@@ -43,13 +41,13 @@ export function UnlinkHub({ hub: { hostName, devices }, onClose, onUnlinked }: U
       </ul>
       {failure && (
         <FailureNotice failure={failure} title="Not unlinked">
-          {force && <p>It can be unlinked all the same.</p>}
+          {force && <p>You can unlink it anyway.</p>}
         </FailureNotice>
       )}
       <Actions>
         <Button onClick={onClose}>Cancel</Button>
         <Button type="submit" look="danger" busy={busy}>
-          {busy ? "Unlinking…" : force ? "Unlink all the same" : "Unlink"}
+          {busy ? "Unlinking…" : force ? "Unlink anyway" : "Unlink"}
         </Button>
       </Actions>
     </Dialog>

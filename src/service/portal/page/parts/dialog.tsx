@@ -11,9 +11,18 @@ interface DialogProps {
   /** What Enter does, and the button of type submit. */
   readonly onSubmit: () => void;
   readonly role?: "alertdialog";
+  /** It has to be answered: Escape does not close it. */
+  readonly insistent?: boolean;
 }
 
-export function Dialog({ title, children, onClose, onSubmit, role }: DialogProps): JSX.Element {
+export function Dialog({
+  title,
+  children,
+  onClose,
+  onSubmit,
+  role,
+  insistent = false,
+}: DialogProps): JSX.Element {
   const box = useRef<HTMLDialogElement>(null);
   const titleId = useId();
   useEffect(() => {
@@ -21,6 +30,7 @@ export function Dialog({ title, children, onClose, onSubmit, role }: DialogProps
     const origin = document.activeElement;
     dialog?.showModal();
     return () => {
+      box.current = null;
       dialog?.close();
       if (origin instanceof HTMLElement && origin.isConnected) origin.focus();
     };
@@ -32,8 +42,10 @@ export function Dialog({ title, children, onClose, onSubmit, role }: DialogProps
       role={role}
       onCancel={(event) => {
         event.preventDefault();
-        onClose();
+        if (!insistent) onClose();
       }}
+      // Sometimes a browser closes it without asking.
+      onClose={() => (insistent ? box.current?.showModal() : box.current && onClose())}
     >
       <form
         noValidate

@@ -32,9 +32,10 @@ export function TextField({
         <span class="with-unit">
           <input
             {...control}
-            // Preact's types want to know which of them it is.
-            type={type as "text"}
-            class={code ? "code" : undefined}
+            // A number field would hand over nothing for what it cannot read, as if nothing had been typed.
+            type={(type === "number" ? "text" : type) as "text"}
+            inputMode={type === "number" ? "numeric" : undefined}
+            class={type === "number" ? "number" : code ? "code" : undefined}
             value={value}
             placeholder={placeholder}
             // biome-ignore lint/a11y/noAutofocus: the first field of a dialog or of the sign-in, asked for by name
@@ -96,9 +97,18 @@ interface OptionProps {
   readonly children: ComponentChildren;
   readonly hint?: ComponentChildren;
   readonly onChecked: (checked: boolean) => void;
+  readonly disabled?: boolean;
 }
 
-export function Option({ type, name, checked, children, hint, onChecked }: OptionProps): JSX.Element {
+export function Option({
+  type,
+  name,
+  checked,
+  children,
+  hint,
+  onChecked,
+  disabled = false,
+}: OptionProps): JSX.Element {
   const id = useId();
   return (
     <div class="option">
@@ -107,6 +117,7 @@ export function Option({ type, name, checked, children, hint, onChecked }: Optio
         id={id}
         name={name}
         checked={checked}
+        disabled={disabled}
         aria-describedby={hint ? `${id}-hint` : undefined}
         onChange={(event) => onChecked(event.currentTarget.checked)}
       />

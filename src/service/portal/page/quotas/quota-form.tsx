@@ -2,11 +2,11 @@
 
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { asFailure, type Failure } from "../data/call.ts";
 import { type Loaded, useLoad } from "../data/load.ts";
 import { fetchQuotas, saveQuotas } from "../data/management-calls.ts";
 import type { Quotas } from "../data/records.ts";
 import { useMay } from "../data/session.ts";
+import { useTask, withRefusal } from "../data/task.ts";
 import { Button } from "../parts/button.tsx";
 import { Actions } from "../parts/dialog.tsx";
 import { FailureNotice } from "../parts/failure-notice.tsx";
@@ -20,8 +20,8 @@ export function QuotaPage(): JSX.Element {
     <>
       <PageTitle title="Quotas" />
       <p class="lead">
-        Azure takes a thousand registrations and a thousand service calls a minute, and answers 429 beyond
-        that. This service takes everything, unless a quota is set.
+        Azure allows a thousand registrations and a thousand service calls a minute, and answers 429 beyond
+        that. This service has no limits until you set them.
       </p>
       {loaded.failure && <FailureNotice failure={loaded.failure} title="The quotas could not be loaded" />}
       {loaded.value && <QuotaForm quotas={loaded.value} reload={loaded.reload} />}
@@ -50,33 +50,26 @@ function QuotaForm({
     registrationsPerMinute: textOf(quotas.registrationsPerMinute),
     serviceCallsPerMinute: textOf(quotas.serviceCallsPerMinute),
   });
-  const [mistakes, setMistakes] = useState<ReadonlyMap<string, string>>(new Map());
-  const [failure, setFailure] = useState<Failure>();
-  const [busy, setBusy] = useState(false);
+  const [found, setFound] = useState<ReadonlyMap<string, string>>(new Map());
+  const { busy, failure, run } = useTask();
+  const mistakes = withRefusal(found, failure);
 
   const save = async (): Promise<void> => {
     const wrong = names.filter(
       (name) => texts[name].trim() !== "" && !/^[1-9]\d{0,8}$/.test(texts[name].trim()),
     );
-    setMistakes(new Map(wrong.map((name) => [name, "A whole number of at least 1, or nothing."])));
-    setFailure(undefined);
+    setFound(new Map(wrong.map((name) => [name, "A whole number of at least 1, or nothing."])));
     if (wrong.length > 0) return;
-    setBusy(true);
-    try {
-      const number = (name: FieldName): number | null =>
-        texts[name].trim() === "" ? null : Number(texts[name]);
+    const number = (name: FieldName): number | null =>
+      texts[name].trim() === "" ? null : Number(texts[name]);
+    await run(async () => {
       await saveQuotas({
         registrationsPerMinute: number("registrationsPerMinute"),
         serviceCallsPerMinute: number("serviceCallsPerMinute"),
       });
       notify("Saved the quotas.");
       reload();
-    } catch (error) {
-      const refusal = asFailure(error);
-      if (refusal.field) setMistakes(new Map([[refusal.field, refusal.message]]));
-      setFailure(refusal);
-    }
-    setBusy(false);
+    });
   };
 
   return (

@@ -1,10 +1,9 @@
 // Before a registration record is deleted, one reads that this does not lock the device out.
 
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
-import { asFailure, type Failure } from "../data/call.ts";
 import { deleteRegistration } from "../data/enrollment-calls.ts";
 import type { RegistrationRecord } from "../data/records.ts";
+import { useTask } from "../data/task.ts";
 import { Button } from "../parts/button.tsx";
 import { Actions, Dialog } from "../parts/dialog.tsx";
 import { FailureNotice } from "../parts/failure-notice.tsx";
@@ -22,20 +21,13 @@ export function DeleteRegistration({
   onDeleted,
 }: DeleteRegistrationProps): JSX.Element {
   const { registrationId, assignedHub, enrollmentGroupId, etag } = registration;
-  const [busy, setBusy] = useState(false);
-  const [failure, setFailure] = useState<Failure>();
-  const confirm = async (): Promise<void> => {
-    setBusy(true);
-    setFailure(undefined);
-    try {
+  const { busy, failure, run } = useTask();
+  const confirm = (): Promise<void> =>
+    run(async () => {
       await deleteRegistration(registrationId, etag);
       notify(`Deleted the registration of ${registrationId}.`);
       onDeleted();
-    } catch (error) {
-      setFailure(asFailure(error));
-      setBusy(false);
-    }
-  };
+    });
   return (
     <Dialog
       title={`Delete the registration of ${registrationId}?`}

@@ -11,6 +11,7 @@ import { Button } from "../parts/button.tsx";
 import { Empty } from "../parts/empty.tsx";
 import { FailureNotice } from "../parts/failure-notice.tsx";
 import { Pager, SearchBox, Toolbar, Unseen } from "../parts/listing-bar.tsx";
+import { Loading } from "../parts/loading.tsx";
 import { PageTitle } from "../parts/page-title.tsx";
 import { RegistrationStatus } from "../parts/status.tsx";
 import { type Column, Table } from "../parts/table.tsx";
@@ -103,6 +104,7 @@ export function RegistrationList({ route }: { readonly route: Route }): JSX.Elem
         <Unseen listing={listing} />
       </Toolbar>
       {failure && <FailureNotice failure={failure} title="The registrations could not be loaded" />}
+      {!rows && !failure && <Loading />}
       {rows && rows.length > 0 && (
         <Table
           caption="Registrations"
@@ -116,7 +118,7 @@ export function RegistrationList({ route }: { readonly route: Route }): JSX.Elem
         <Empty title={search || status ? "No registration matches." : "No device has registered yet"}>
           {!search && !status && (
             <p>
-              Run <code>mooring provision</code> on a gateway that is enrolled here; it appears by itself.
+              Run <code>mooring provision</code> on a gateway that is enrolled here; it shows up by itself.
             </p>
           )}
         </Empty>

@@ -27,7 +27,7 @@ export function ScenarioCard({
           <Badge tone="alarm">{scenarioWords(scenario)}</Badge>
         </p>
       ) : (
-        <p class="hint">None: it is answered as it should be.</p>
+        <p class="hint">None. It is answered normally.</p>
       )}
       {mayWrite && (
         <div class="row">

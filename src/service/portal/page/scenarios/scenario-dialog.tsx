@@ -2,7 +2,6 @@
 
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { asFailure, type Failure } from "../data/call.ts";
 import {
   refreshScenarios,
   type Scenario,
@@ -10,6 +9,7 @@ import {
   scenarioKinds,
   setScenario,
 } from "../data/scenarios.ts";
+import { useTask, withRefusal } from "../data/task.ts";
 import { Button } from "../parts/button.tsx";
 import { Actions, Dialog } from "../parts/dialog.tsx";
 import { FailureNotice } from "../parts/failure-notice.tsx";
@@ -31,19 +31,19 @@ export function ScenarioDialog({ scope, onClose }: ScenarioDialogProps): JSX.Ele
   const number = kind?.number;
   const [amount, setAmount] = useState(String(number?.initial ?? ""));
   const [times, setTimes] = useState("");
-  const [mistakes, setMistakes] = useState<ReadonlyMap<string, string>>(new Map());
-  const [failure, setFailure] = useState<Failure>();
-  const [busy, setBusy] = useState(false);
+  const [found, setFound] = useState<ReadonlyMap<string, string>>(new Map());
+  const { busy, failure, run } = useTask();
+  const mistakes = withRefusal(found, failure);
 
   const choose = (next: string): void => {
     setName(next);
     setAmount(String(scenarioKinds.find((each) => each.name === next)?.number?.initial ?? ""));
-    setMistakes(new Map());
+    setFound(new Map());
   };
 
   const set = async (): Promise<void> => {
     const found = new Map<string, string>();
-    if (!scope && to !== "service" && id.trim() === "") found.set("id", "Give the name of the enrollment.");
+    if (!scope && to !== "service" && id.trim() === "") found.set("id", "Enter the name of the enrollment.");
     if (number && !isWithin(amount, number))
       found.set(
         number.name,
@@ -51,11 +51,9 @@ export function ScenarioDialog({ scope, onClose }: ScenarioDialogProps): JSX.Ele
       );
     if (times !== "" && !isWithin(times, { least: 1, most: 1_000_000 }))
       found.set("times", "A whole number, or nothing.");
-    setMistakes(found);
-    setFailure(undefined);
+    setFound(found);
     if (found.size > 0) return;
-    setBusy(true);
-    try {
+    await run(async () => {
       const scenario: Scenario = {
         kind: name,
         ...(number && { [number.name]: Number(amount) }),
@@ -65,12 +63,7 @@ export function ScenarioDialog({ scope, onClose }: ScenarioDialogProps): JSX.Ele
       await refreshScenarios();
       notify("The scenario is active.");
       onClose();
-    } catch (error) {
-      const refusal = asFailure(error);
-      if (refusal.field) setMistakes(new Map([[refusal.field, refusal.message]]));
-      setFailure(refusal);
-      setBusy(false);
-    }
+    });
   };
 
   return (

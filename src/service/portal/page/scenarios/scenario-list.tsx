@@ -49,8 +49,8 @@ export function ScenarioList(): JSX.Element {
         )}
       </PageTitle>
       <p class="lead">
-        A scenario makes this service misbehave on purpose, so that one sees how a device takes it. No device
-        needs to be changed, and nothing happens unless a scenario is set here.
+        A scenario makes this service misbehave on purpose, so that you can see how a device copes. Nothing on
+        the device has to change, and nothing happens until a scenario is set.
       </p>
       {active.length > 0 ? (
         <Table
@@ -61,11 +61,11 @@ export function ScenarioList(): JSX.Element {
         />
       ) : (
         <Empty title="No scenario is active">
-          <p>Every device is answered as it should be.</p>
+          <p>Every device is answered normally.</p>
         </Empty>
       )}
-      <section class="card" aria-labelledby="what-there-is">
-        <h2 id="what-there-is">What there is</h2>
+      <section class="card" aria-labelledby="available">
+        <h2 id="available">Available scenarios</h2>
         <dl class="facts wide">
           {scenarioKinds.map(({ name, title, effect }) => (
             <div key={name}>
