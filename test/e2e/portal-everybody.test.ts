@@ -80,7 +80,7 @@ describe("everybody", () => {
     await using tab = await browser.open(service, { scheme, size });
     const { page } = tab;
     const audit = async (name: string): Promise<void> => {
-      await page.waitForLoadState("networkidle");
+      await tab.settle();
       await tab.picture(`${name}-${look}`);
       expect.soft(await namelessControls(page), name).toEqual([]);
       expect.soft(await faintTexts(page), name).toEqual([]);

@@ -10,6 +10,7 @@ import {
   type BrowserContextOptions,
   chromium,
   type Page,
+  type Request,
 } from "playwright-core";
 import { expect } from "vitest";
 import type { LocalService } from "./local-service.ts";
@@ -41,6 +42,8 @@ export interface PortalTab extends AsyncDisposable {
   takeComplaints(): string[];
   /** Answers of these statuses are part of the test. */
   expectStatus(...statuses: readonly number[]): void;
+  /** Waits until the page has what it asked for. */
+  settle(): Promise<void>;
   picture(name: string): Promise<void>;
 }
 
@@ -97,6 +100,12 @@ async function openTab(
     if (status !== undefined && expected.has(Number(status))) return;
     if (message.type() === "error" || message.type() === "warning") complaints.push(message.text());
   });
+  const underWay = new Set<Request>();
+  page.on("request", (request) => {
+    if (!request.url().endsWith("/mooring/events")) underWay.add(request);
+  });
+  page.on("requestfinished", (request) => underWay.delete(request));
+  page.on("requestfailed", (request) => underWay.delete(request));
   page.on("pageerror", (error) => complaints.push(String(error)));
   page.on("request", (request) => {
     const url = new URL(request.url());
@@ -120,6 +129,12 @@ async function openTab(
     visit: async (hash, heading) => {
       await page.evaluate(`location.hash = ${JSON.stringify(hash)}`);
       if (heading) await page.getByRole("heading", { name: heading, level: 1, exact: true }).waitFor();
+    },
+    settle: async () => {
+      const frames =
+        "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))";
+      do await page.evaluate(frames);
+      while (underWay.size > 0);
     },
     expectStatus: (...statuses) => {
       for (const status of statuses) expected.add(status);
