@@ -336,11 +336,25 @@ export function causeText(error: unknown): string {
   return parts.join(": ");
 }
 
-/** What an error says. OpenSSL's messages are addresses and source lines; its reason is what they mean. */
+/**
+ * What an error says. OpenSSL's messages are addresses and source lines; its reason is what they mean. Node's about
+ * certificates end in advice for who starts Node by hand.
+ */
 export function textOf(error: Error): string {
-  const { library, reason } = error as { library?: unknown; reason?: unknown };
-  return typeof library === "string" && typeof reason === "string" ? reason : error.message;
+  const { code, library, reason } = error as { code?: unknown; library?: unknown; reason?: unknown };
+  if (typeof library === "string" && typeof reason === "string") return reason;
+  return aboutCertificates[String(code)] ?? error.message;
 }
+
+const aboutCertificates: Readonly<Record<string, string>> = {
+  DEPTH_ZERO_SELF_SIGNED_CERT: "the server's certificate is self-signed, and not trusted",
+  SELF_SIGNED_CERT_IN_CHAIN: "the chain of the server's certificate ends in a root that is not trusted",
+  UNABLE_TO_GET_ISSUER_CERT: "nobody that is trusted vouches for the server's certificate",
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "nobody that is trusted vouches for the server's certificate",
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "nobody that is trusted vouches for the server's certificate",
+  CERT_HAS_EXPIRED: "the server's certificate has expired",
+  CERT_NOT_YET_VALID: "the server's certificate is not valid yet",
+};
 
 /** The `code` of a Node system error (`ENOENT`, `ECONNREFUSED`, …), if it is one. */
 export function systemCode(error: unknown): string | undefined {

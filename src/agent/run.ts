@@ -32,7 +32,7 @@ export async function run(options: RunOptions): Promise<void> {
   const { log, events } = overheard(options.log);
   const tools = { clock, log, signal };
   const manager = serviceManager({ log });
-  const startedAt = new Date(clock.now()).toISOString();
+  const startedAt = clock.monotonic();
   const changes = new EventEmitter().setMaxListeners(0);
   let control: ControlServer | undefined;
 
@@ -96,9 +96,12 @@ function controlled(
   };
 }
 
-async function statusOfDaemon(daemon: Daemon, since: string, tools: Tools): Promise<Status> {
+/** `startedAt` is monotonic: the wall clock may have been set since. */
+async function statusOfDaemon(daemon: Daemon, startedAt: number, tools: Tools): Promise<Status> {
   const { config, attempts } = daemon;
   const { activity, outlook, trouble, nextAt } = daemon.doing;
+  const { clock } = tools;
+  const since = new Date(clock.now() - (clock.monotonic() - startedAt)).toISOString();
   return statusOf(config, {
     alive: { running: true, pid: process.pid, since, activity },
     current: loadCurrent(config.state.directory, tools),
@@ -106,8 +109,8 @@ async function statusOfDaemon(daemon: Daemon, since: string, tools: Tools): Prom
     trouble,
     attempts,
     clock: openTrustedTime(config, attempts, tools).state,
-    nextInMs: nextAt === undefined ? undefined : Math.max(0, nextAt - tools.clock.monotonic()),
-    now: tools.clock.now(),
+    nextInMs: nextAt === undefined ? undefined : Math.max(0, nextAt - clock.monotonic()),
+    now: clock.now(),
   });
 }
 

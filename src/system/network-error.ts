@@ -68,8 +68,15 @@ function codeOf(error: unknown): ErrorCode {
   return "ERR_CONNECTION_LOST";
 }
 
-const noTls =
-  "what answers there does not speak TLS 1.2 or later: check [provisioning] endpoint and ports, and look for a captive portal";
+function hintFor(error: unknown): { hint?: string } {
+  const { hostname } = Object(error) as { hostname?: unknown };
+  if (dns.has(systemCode(error) ?? "") && typeof hostname === "string")
+    return { hint: `check [provisioning] endpoint and the resolver: \`getent hosts ${hostname}\`` };
+  if (!isNoTls(error) || refusedOurCertificate.test(systemCode(error) ?? "")) return {};
+  return {
+    hint: "what answers there does not speak TLS 1.2 or later: check [provisioning] endpoint and ports, and look for a captive portal",
+  };
+}
 
 /** `attempted` reads like "connect to host:8883 for MQTT". MooringErrors (a deadline, say) pass unchanged. */
 export function networkError(error: unknown, attempted: string): MooringError {
@@ -78,6 +85,6 @@ export function networkError(error: unknown, attempted: string): MooringError {
   const code = codeOf(error);
   return new MooringError(code, `cannot ${attempted}: ${why}`, {
     cause: error,
-    ...(code === "ERR_TLS_SERVER" && isNoTls(error) && { hint: noTls }),
+    ...hintFor(error),
   });
 }

@@ -205,6 +205,7 @@ describe("unreachable", () => {
   it("names a host that does not exist", async () => {
     const error = await thrownBy(() => send(https(endpoint(443, { host: "no-such-host.invalid" }))));
     expect(error.code).toBe("ERR_DNS");
+    expect(error.hint).toContain("`getent hosts no-such-host.invalid`");
   });
 
   it("counts a line that is reset during set-up as unreachable", async () => {
