@@ -122,6 +122,19 @@ describe("the store", () => {
     expect(desk.store.enrollmentGroups.all()[0]?.provisioningStatus).toBe("disabled");
   });
 
+  it("keeps an operation held when its result comes", () => {
+    const { operations, scenarios } = temporaryStore();
+    operations.put({
+      operationId: "x",
+      registrationId: "gw-1",
+      readyAt: 1,
+      asked: { apiVersion: "2021-06-01" },
+    });
+    scenarios.hold("x", "service", 5);
+    operations.put({ operationId: "x", registrationId: "gw-1", readyAt: 2, result: {} });
+    expect(scenarios.pollHeld("x")).toBe("service");
+  });
+
   it("forgets operations when their time is over", () => {
     const { operations } = temporaryStore();
     operations.put({ operationId: "old", registrationId: "x", readyAt: 1000, result: {} });
