@@ -1,7 +1,7 @@
 // From the options of `enrollment create` to how a device or a group proves itself.
 
+import { readCertificate } from "../enrollment/certificate.ts";
 import type { AttestationMechanism, CertificatePair, EnrolledCertificate } from "../enrollment/record.ts";
-import { readCertificate } from "../enrollment/row-check.ts";
 import { MooringError } from "../errors.ts";
 import { readInput } from "./service-client.ts";
 

@@ -1,12 +1,9 @@
-// `update` and `roll-certificate`. Everything of an enrollment can be changed but how the device proves itself; that
-// has one way of its own, which never leaves a device without a certificate that is taken.
+// `enrollment update` and `enrollment-group update`: everything can be changed but how the device proves itself.
 
 import { type Command, Option } from "commander";
-import { thumbprint } from "../enrollment/comparison.ts";
-import { withCredential } from "../enrollment/import.ts";
-import type { AnyEnrollment, AttestationMechanism, CertificatePair } from "../enrollment/record.ts";
+import type { AnyEnrollment } from "../enrollment/record.ts";
 import { MooringError } from "../errors.ts";
-import { type AttestationOptions, enrolledCertificate } from "./enrollment-input.ts";
+import type { AttestationOptions } from "./enrollment-input.ts";
 import type { CommandKind } from "./enrollment-kind.ts";
 import { reportEnrollment } from "./enrollment-output.ts";
 import {
@@ -16,9 +13,9 @@ import {
   settingsHelp,
   withSettings,
 } from "./enrollment-settings.ts";
-import { type ServiceOptions, withServiceClient, withServiceOptions } from "./service-client.ts";
+import { type ServiceOptions, withServiceClient } from "./service-client.ts";
 
-interface Guarded extends ServiceOptions {
+export interface Guarded extends ServiceOptions {
   readonly ifMatch?: string;
 }
 
@@ -71,7 +68,7 @@ async function update(id: string, options: UpdateOptions, kind: CommandKind): Pr
 type Client = Parameters<CommandKind["of"]>[0];
 
 /** Reads, changes and writes back, if nobody else changed it meanwhile. */
-async function change(
+export async function change(
   id: string,
   kind: CommandKind,
   client: Client,
@@ -79,86 +76,9 @@ async function change(
   changes: (before: AnyEnrollment) => Record<string, unknown> | Promise<Record<string, unknown>>,
 ): Promise<AnyEnrollment> {
   const enrollments = kind.of(client);
-  const before = await enrollments.get(id, { signal });
-  const changed = await changes(before);
-  const row = await withCredential(enrollments, before, { signal });
-  return enrollments.put(id, kind.row(kind.idOf(before), { ...row, ...changed }), {
+  const before = await enrollments.getWithKeys(id, { signal });
+  return enrollments.put(id, kind.row(kind.idOf(before), { ...before, ...(await changes(before)) }), {
     signal,
     ifMatch: ifMatch ?? before.etag,
   });
-}
-
-interface RollOptions extends Guarded {
-  readonly certificate?: string;
-  readonly finish?: boolean;
-}
-
-export function addRollCertificate(command: Command, kind: CommandKind): void {
-  withServiceOptions(command.argument("<id>", `the ${kind.noun}`))
-    .description("replace its certificate by a new one, with both valid in between")
-    .option("--certificate <file>", "the new one, PEM or DER; it becomes primary, the old one secondary")
-    .option("--finish", "drop the old one, once every device has the new one")
-    .option("--if-match <etag>", ifMatchHelp)
-    .addHelpText("after", rollHelp(kind))
-    .action((id: string, options: RollOptions) => roll(id, options, kind));
-}
-
-const rollHelp = ({ command }: CommandKind): string => `
-Examples, before and after the new certificate is on the ${command === "enrollment" ? "device" : "devices"}:
-  $ mooring ${command} roll-certificate ID --certificate new.pem
-  $ mooring ${command} roll-certificate ID --finish
-With both options the old secondary goes and the next roll begins. To go back, roll to the old certificate.
-The hub learns of a new device certificate when the device registers again (\`mooring reprovision\`).`;
-
-async function roll(id: string, options: RollOptions, kind: CommandKind): Promise<void> {
-  const { certificate, finish = false } = options;
-  if (certificate === undefined && !finish)
-    throw new MooringError("ERR_USAGE", "give the new --certificate, or --finish, or both");
-  const next = certificate === undefined ? undefined : enrolledCertificate(certificate);
-  const rolled = await withServiceClient(options, (client, { signal }) =>
-    change(id, kind, client, { ifMatch: options.ifMatch, signal }, async ({ attestation }) => {
-      const shown = attestation.x509?.[kind.certificates];
-      if (!shown) throw nothingToRoll(id, kind, attestation);
-      // Where the service gives back what it was given, the old certificate can be sent whole.
-      const whole = await kind.of(client).attestation(id, { signal });
-      const pair = whole.x509?.[kind.certificates] ?? shown;
-      const one = finish ? finished(pair, id) : pair;
-      return { attestation: withPair(kind, next ? begun(one, next, id) : one) };
-    }),
-  );
-  const what = next ? "has the new certificate as primary, the old one as secondary" : "has one certificate";
-  reportEnrollment(rolled, `${kind.noun} ${id} ${what}`, options);
-}
-
-const nothingToRoll = (id: string, { noun }: CommandKind, { type }: AttestationMechanism): MooringError =>
-  new MooringError("ERR_USAGE", `${noun} ${id} has no certificate to roll: its attestation is ${type}`);
-
-const withPair = ({ certificates }: CommandKind, pair: CertificatePair): AttestationMechanism => ({
-  type: "x509",
-  x509: { [certificates]: pair },
-});
-
-function finished({ primary, secondary }: CertificatePair, id: string): CertificatePair {
-  if (!secondary)
-    throw new MooringError("ERR_USAGE", `there is nothing to finish: ${id} has one certificate`);
-  return { primary };
-}
-
-function begun(
-  { primary, secondary }: CertificatePair,
-  next: CertificatePair["primary"],
-  id: string,
-): CertificatePair {
-  const [old, other, now] = [primary, secondary, next].map(thumbprint);
-  if (old === now) throw new MooringError("ERR_USAGE", `the certificate is the primary one of ${id} already`);
-  if (other !== undefined && other !== now) {
-    throw new MooringError(
-      "ERR_USAGE",
-      `${id} is rolling already: its secondary certificate ${other} would be lost`,
-      {
-        hint: "add --finish to drop that one, once no device uses it",
-      },
-    );
-  }
-  return { primary: next, secondary: primary };
 }

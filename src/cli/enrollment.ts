@@ -6,8 +6,9 @@ import { addDelete } from "./enrollment-delete.ts";
 import { addExport } from "./enrollment-export.ts";
 import { addImport } from "./enrollment-import.ts";
 import { type CommandKind, devices, groups } from "./enrollment-kind.ts";
+import { addRollCertificate } from "./enrollment-roll.ts";
 import { addList, addShow } from "./enrollment-show.ts";
-import { addRollCertificate, addUpdate } from "./enrollment-update.ts";
+import { addUpdate } from "./enrollment-update.ts";
 
 export function addEnrollmentCommands(program: Command): void {
   addCommands(

@@ -27,6 +27,8 @@ export interface Enrollments<Row extends AnyEnrollment> {
   /** Creates or replaces; with `ifMatch`, replaces only that version. */
   put(id: string, row: Row, options: Guarded): Promise<Row>;
   get(id: string, options: Waiting): Promise<Row>;
+  /** As `get`, with its symmetric keys: an enrollment put back without them may be given new ones. */
+  getWithKeys(id: string, options: Waiting): Promise<Row>;
   /** With its keys and certificates, which `get` leaves out. */
   attestation(id: string, options: Waiting): Promise<AttestationMechanism>;
   delete(id: string, options: Guarded): Promise<void>;
@@ -91,12 +93,21 @@ function enrollments<Row extends AnyEnrollment>(ask: Ask, { plural }: Kind<Row>)
   const body = async <Answer>(question: ServiceRequest): Promise<Answer> =>
     (await ask(question)).body as Answer;
 
+  const get = (id: string, { signal }: Waiting): Promise<Row> =>
+    body({ method: "GET", path: pathOf(id), signal });
+  const attestation = (id: string, { signal }: Waiting): Promise<AttestationMechanism> =>
+    body({ method: "POST", path: `${pathOf(id)}/attestationmechanism`, signal });
+
   return {
+    get,
+    attestation,
+    getWithKeys: async (id, waiting) => {
+      const row = await get(id, waiting);
+      if (row.attestation.type !== "symmetricKey") return row;
+      return { ...row, attestation: await attestation(id, waiting) };
+    },
     put: (id, row, { signal, ifMatch }) =>
       body({ method: "PUT", path: pathOf(id), body: row, ...ifMatchHeader(ifMatch), signal }),
-    get: (id, { signal }) => body({ method: "GET", path: pathOf(id), signal }),
-    attestation: (id, { signal }) =>
-      body({ method: "POST", path: `${pathOf(id)}/attestationmechanism`, signal }),
     delete: (id, { signal, ifMatch }) =>
       body({ method: "DELETE", path: pathOf(id), ...ifMatchHeader(ifMatch), signal }),
     list: ({ signal }) => pages<Row>(ask, `/${plural}/query`, plural, signal),

@@ -1,7 +1,7 @@
 // Whether an enrollment that the service already has is the one that a row asks for.
 
+import { readCertificate } from "./certificate.ts";
 import type { AnyEnrollment, AttestationMechanism, EnrolledCertificate } from "./record.ts";
-import { readCertificate } from "./row-check.ts";
 
 /** Names of the members that the row asks for and that are otherwise in the service; `attestation` among them. */
 export function differences(found: AnyEnrollment, wanted: AnyEnrollment): string[] {

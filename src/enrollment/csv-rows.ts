@@ -4,7 +4,7 @@ import { Readable } from "node:stream";
 import { CsvError, parse } from "csv-parse";
 import { columnsOf, setMember } from "./columns.ts";
 import type { Kind } from "./kind.ts";
-import type { RowProblem } from "./row-check.ts";
+import type { RowProblem } from "./row-shape.ts";
 import type { SourceRow } from "./rows-file.ts";
 
 /** More than two certificates and a twin that DPS would take. */

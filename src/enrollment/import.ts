@@ -2,7 +2,7 @@
 // whose answer was lost is sent again; what it had created already is recognised by what it is.
 
 import { MooringError } from "../errors.ts";
-import type { Enrollments, Waiting } from "./client.ts";
+import type { Enrollments } from "./client.ts";
 import { differences, sameCredential } from "./comparison.ts";
 import { ifThere } from "./if-there.ts";
 import type { ImportJournal, RefusedRow, Tally } from "./import-journal.ts";
@@ -132,8 +132,7 @@ async function inTurn<Item, Result>(
 async function settle(each: FileRow, conflict: ItemError, options: ImportOptions): Promise<Outcome> {
   const { enrollments, kind, update, signal } = options;
   const { row } = each;
-  const there = await ifThere(enrollments.get(kind.idOf(row), { signal }));
-  const found = there && (await ifThere(withCredential(enrollments, there, { signal })));
+  const found = await ifThere(enrollments.getWithKeys(kind.idOf(row), { signal }));
   if (!found) return refuse(each, kind, "it was deleted just now", conflict.errorCode);
   const different = differences(found, row);
   if (different.length === 0) return { became: "alreadyThere" };
@@ -149,18 +148,4 @@ async function settle(each: FileRow, conflict: ItemError, options: ImportOptions
   const errors = await bulk("updateIfMatchETag", [{ ...row, attestation, ...(etag && { etag }) }], options);
   const error = errors.get(key(kind.idOf(row)));
   return error ? refuse(each, kind, error.errorStatus, error.errorCode) : { became: "updated" };
-}
-
-/**
- * An enrollment with the keys that `get` leaves out. To put it back without them would let some services make new ones.
- * Certificates are known by their thumbprints, and stay.
- */
-export async function withCredential<Row extends AnyEnrollment>(
-  enrollments: Enrollments<Row>,
-  row: Row,
-  waiting: Waiting,
-): Promise<Row> {
-  if (row.attestation.type !== "symmetricKey") return row;
-  const id = "registrationId" in row ? row.registrationId : row.enrollmentGroupId;
-  return { ...row, attestation: await enrollments.attestation(id, waiting) };
 }

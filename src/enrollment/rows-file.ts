@@ -8,7 +8,8 @@ import { csvRows } from "./csv-rows.ts";
 import { jsonRows } from "./json-rows.ts";
 import type { Kind } from "./kind.ts";
 import type { AnyEnrollment } from "./record.ts";
-import { checkRow, type RowProblem } from "./row-check.ts";
+import { checkRow } from "./row-check.ts";
+import type { RowProblem } from "./row-shape.ts";
 
 /** A row as it stands in the file. Lines count from 1, where the row begins. */
 export interface SourceRow {
