@@ -9,7 +9,7 @@ import { readCertificates } from "./certificate-file.ts";
 /** What the certificate is wanted for: an individual enrollment, or a group. */
 export type CertificateUse = "device" | "ca";
 
-export interface CertificateFacts {
+interface CertificateFacts {
   readonly subject: string;
   readonly issuer: string;
   readonly commonName?: string;

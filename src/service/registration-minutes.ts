@@ -3,7 +3,7 @@
 
 import type { DatabaseSync } from "node:sqlite";
 
-export interface RegistrationMinute {
+interface RegistrationMinute {
   /** Minutes since 1970. */
   readonly minute: number;
   readonly assigned: number;

@@ -41,8 +41,6 @@ export interface ServiceOptions {
   readonly webhookCa?: string;
   readonly log: Log;
   readonly clock: Clock;
-  /** Where the built pages of the portal are, when not beside the bundle. */
-  readonly portalDirectory?: string;
 }
 
 export interface RunningService {
@@ -98,8 +96,9 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
     const deviceApi = stage(plainDeviceApi, deviceOptions);
     const sessions = mqttSessions({ deviceApi, clock, log });
     const portal = createPortal({
-      ...options,
       store,
+      clock,
+      log,
       names: ["localhost", "127.0.0.1", "::1", ...hostnames],
     });
     const eventStreams = createEventStreams({ store });
