@@ -17,7 +17,7 @@ import {
 import { lockState } from "../assignment/lock.ts";
 import type { OutputResult } from "../assignment/outputs.ts";
 import type { Config } from "../config/schema.ts";
-import { MooringError } from "../errors.ts";
+import { asMooringError, MooringError } from "../errors.ts";
 import type { TpmIdentity } from "../identity/tpm.ts";
 import { recordAttempt } from "./attempt.ts";
 import { openAttempts } from "./attempts.ts";
@@ -60,15 +60,29 @@ export async function provision(
     // Who asks by hand does not wait for the clock, and is told if it was that.
     const waitMs = operatorAsks ? 0 : config.daemon.clockWaitMs;
     await openTrustedTime(config, attempts, tools).awaitPlausible({ waitMs, signal: tools.signal });
-    return recordAttempt(config, attempts, { ...facts, ...decision }, () =>
+    const attempt = recordAttempt(config, attempts, { ...facts, ...decision }, () =>
       provisionAnew(config, decision, current?.number, tools),
     );
+    return served && onlyConfirms(decision.trigger)
+      ? attempt.catch((error) => keep(served, error, tools))
+      : attempt;
   }
   if (!current || !served) throw new MooringError("ERR_INTERNAL", `decided to ${decision.act} nothing`);
   if (decision.act === "withdraw") return withdraw(config, current, decision, tools);
   if (needsItsHubKey(current)) await mendHubKey(config, tools);
   tools.log.debug("assignment.kept", shown(current.assignment));
   return { ...served, ...("pending" in decision && { pending: decision.pending }) };
+}
+
+/** The assignment is the one that is asked for; the service is to say so again. */
+const onlyConfirms = (trigger: Trigger): boolean => trigger === "disenrolled" || trigger === "timer";
+
+/** What is not confirmed just now is kept all the same, loudly: a boot without network, or of a disabled gateway, is one. */
+function keep(served: Provisioned, thrown: unknown, { log, signal }: Tools): Provisioned {
+  signal.throwIfAborted();
+  const { code, message, hint } = asMooringError(thrown);
+  log.warn("assignment.unconfirmed", { code, error: message, hint });
+  return served;
 }
 
 /**

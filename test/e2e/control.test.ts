@@ -120,6 +120,7 @@ describe("with a daemon, a command", () => {
     const gateway = await aGateway({ at: slow });
     await using daemon = startDaemon(gateway);
     await daemon.answers();
+    await expect.poll(() => clientsOf(gateway)).toBe(0);
     const { child, ended } = gateway.start("wait");
     await expect.poll(() => clientsOf(gateway)).toBe(1);
     child.kill("SIGINT");
@@ -197,6 +198,7 @@ describe("wait", () => {
     const gateway = await aGateway({ isEnrolled: false });
     const first = startDaemon(gateway);
     await first.logged("provisioning.failed");
+    await expect.poll(() => clientsOf(gateway)).toBe(0);
     const { ended, child } = gateway.start("wait --verbose");
     let said = "";
     child.stderr?.on("data", (text: string) => {

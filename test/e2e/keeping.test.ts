@@ -144,7 +144,16 @@ describe("reprovision", () => {
     await refuse(gateway.run("reprovision"), "ERR_DISABLED");
     expect(publicPart(await usableIn(gateway.run("status")))).toEqual(publicPart(first));
     expect(readFileSync(join(gateway.stateDirectory, "hub.env"))).toEqual(output);
-    expect(await succeed(gateway.run("provision"))).toMatchObject({ outcome: "kept" });
+    // The service is asked once more, and the gateway goes on with what it has, loudly.
+    const next = await gateway.run("provision");
+    expect(next).toMatchObject({
+      code: 0,
+      stderr: expect.stringMatching(/assignment.unconfirmed.*ERR_DISABLED/),
+    });
+    expect(next.json).toMatchObject({ outcome: "kept", ...publicPart(first) });
+    await service.stop();
+    expect((await gateway.run("provision")).json).toMatchObject({ outcome: "kept" });
+    await service.restart();
   });
 });
 
