@@ -22,7 +22,8 @@ export interface AllocationQuestion {
     readonly registrationId: string;
     readonly currentIotHubHostName?: string;
     readonly currentDeviceId?: string;
-    readonly x509?: { readonly certificateInfo?: CertificateInfo };
+    /** The leaf as base64 DER, which functions written for Azure read, and what it says. */
+    readonly x509?: { readonly clientCertificate?: string; readonly certificateInfo?: CertificateInfo };
     readonly symmetricKey?: Record<string, never>;
     readonly tpm?: { readonly endorsementKey: string; readonly storageRootKey: string };
     readonly payload?: unknown;
@@ -83,7 +84,9 @@ function attestationContext({
   }
   if (attestation === "symmetricKey") return { symmetricKey: {} };
   const leaf = readLeaf(certificates);
-  return { x509: leaf ? { certificateInfo: describeCertificate(leaf) } : {} };
+  if (leaf === undefined) return { x509: {} };
+  const clientCertificate = leaf.raw.toString("base64");
+  return { x509: { clientCertificate, certificateInfo: describeCertificate(leaf) } };
 }
 
 const answerSchema = jsonObject({

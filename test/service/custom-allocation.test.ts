@@ -215,13 +215,14 @@ describe("the question to a webhook", () => {
     expect(lastQuestion().body).not.toHaveProperty("individualEnrollment");
   });
 
-  it("describes the certificate of a device that has one", async () => {
+  it("shows and describes the certificate of a device that has one", async () => {
     const { desk, lastQuestion } = openWithWebhook();
     desk.store.enrollments.delete("gw-1");
     const clientCertificates = { primary: { certificate: certificate.pem } };
     desk.enroll("gw-1", { attestation: { type: "x509", x509: { clientCertificates } }, ...custom });
     await desk.ask({ registrationId: "gw-1", certificates: [certificate.der] });
     expect(lastQuestion().body.deviceRuntimeContext.x509).toMatchObject({
+      clientCertificate: certificate.der.toString("base64"),
       certificateInfo: { subjectName: "CN=gw-1", sha256Thumbprint: expect.stringMatching(/^[0-9A-F]{64}$/) },
     });
   });
