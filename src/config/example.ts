@@ -19,7 +19,7 @@ transport = "auto"                     # auto | mqtt | mqtt-ws | https
 deadline = "2min"
 # PEM certificates to trust beside the system's.
 #ca_file = "/etc/mooring/ca.pem"
-# HTTP proxy for https and mqtt-ws. Without it HTTPS_PROXY and NO_PROXY count, as everywhere.
+# HTTP proxy for https and mqtt-ws, http:// or https://. Without it HTTPS_PROXY and NO_PROXY count, as everywhere.
 #proxy = "http://proxy.example:3128"
 #proxy_credentials_file = "credential:proxy"     # one line: user:password
 # JSON sent along with the registration, for custom allocation: a table here, or a file.

@@ -1,15 +1,17 @@
 // `transport = "auto"` in networks as they are: MQTT where it is open, port 443 where only that is, and HTTPS as the
 // last resort; always said aloud.
 
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { createGateway, type Gateway, type ServiceAddress } from "../support/gateway.ts";
+import { startHttpProxy } from "../support/http-proxy.ts";
 import { type LocalService, startService } from "../support/local-service.ts";
 import { refuse, succeed } from "../support/mooring.ts";
 import { issue, tpmIdentity, x509Identity } from "../support/pki.ts";
+import { scriptedService } from "../support/scripted-service.ts";
 import { startSwtpm } from "../support/swtpm.ts";
-import { listen } from "../support/tls-server.ts";
+import { listen, selfSigned } from "../support/tls-server.ts";
 
 let service: LocalService;
 let gateway: Gateway;
@@ -172,6 +174,49 @@ describe("a proxy", () => {
     expect(run.code, run.stderr).toBe(0);
     const credentials = Buffer.from("plant7:s3cr3t-w0rd").toString("base64");
     expect(asked[0]).toMatch(new RegExp(`^proxy-authorization: basic ${credentials}\\r$`, "im"));
+  });
+
+  it("that reads along is called what it is, and told nothing", async () => {
+    await using eavesdropper = await scriptedService("Plant TLS Inspection");
+    await using between = await startHttpProxy({ leadsTo: eavesdropper.httpsPort });
+    gateway.configure(service, {
+      identity,
+      provisioning: `proxy = "http://127.0.0.1:${between.port}"`,
+    });
+    const error = await refuse(gateway.run("provision"), "ERR_TLS_SERVER");
+    expect(error["hint"]).toContain("TLS-intercepting proxy (issuer CN=Plant TLS Inspection)");
+    expect(error["serverCertificate"]).toMatchObject({ subject: "CN=Plant TLS Inspection" });
+    expect(eavesdropper.requests).toEqual([]);
+  });
+
+  it.each([
+    ["that wants credentials", { credentials: "plant7:right" }, "407"],
+    ["that lets nobody out", { refusal: "403 Forbidden" }, "403"],
+  ])("%s is named with its answer", async (_what, options, status) => {
+    await using strict = await startHttpProxy(options);
+    gateway.keepSecret("wr0ng-w0rd");
+    gateway.configure(service, {
+      identity,
+      provisioning: `transport = "https"\nproxy = "http://plant7:wr0ng-w0rd@127.0.0.1:${strict.port}"`,
+    });
+    expect((await refuse(gateway.run("provision"), "ERR_PROXY"))["message"]).toContain(status);
+  });
+
+  it("that speaks TLS itself is passed when it is trusted", async () => {
+    const pair = selfSigned("localhost");
+    const both = gateway.file("both.pem");
+    writeFileSync(both, readFileSync(service.caFile, "utf8") + pair.certificate);
+    await using secure = await startHttpProxy({ tls: pair });
+    const use = (caFile: string): void =>
+      gateway.configure(
+        { ...service, caFile },
+        { identity, provisioning: `proxy = "https://localhost:${secure.port}"` },
+      );
+    use(service.caFile);
+    await refuse(gateway.run("provision"), "ERR_PROXY");
+    use(both);
+    expect(await succeed(gateway.run("provision"))).toMatchObject({ transport: "mqtt-ws" });
+    expect(secure.tunnels).toEqual([`localhost:${service.httpsPort}`]);
   });
 
   it("that is not there is named", async () => {

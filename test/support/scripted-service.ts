@@ -27,8 +27,9 @@ export interface ScriptedRequest {
   readonly socket: Socket;
 }
 
-export async function scriptedService(): Promise<ScriptedService> {
-  const { certificate, privateKey } = selfSigned("localhost");
+/** `commonName` is what its certificate says; it is for localhost in any case. */
+export async function scriptedService(commonName = "localhost"): Promise<ScriptedService> {
+  const { certificate, privateKey } = selfSigned(commonName);
   const requests: ScriptedRequest[] = [];
   const sockets = new Set<Socket>();
   const server = createServer({
