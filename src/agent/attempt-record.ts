@@ -43,6 +43,21 @@ export const emptyRecord = (now: Moment): AttemptRecord => ({
   budget: { left: fullBudget, from: now },
 });
 
+/**
+ * While nothing changes but that the line still cannot be had, the record of an attempt that was begun may stay on disk
+ * for all that follow it: it counts one attempt if the process is killed, and months without a network wear no flash.
+ */
+export function standsFor(kept: AttemptRecord, next: AttemptRecord): boolean {
+  const isLineStillBroken = next.lastFailure !== undefined && (next.failures.line ?? 0) > 1;
+  return isLineStillBroken && kept.running !== undefined && apartFromLine(kept) === apartFromLine(next);
+}
+
+function apartFromLine({ failures, lastFailure, splay, confirmedAt, timeFloor }: AttemptRecord): string {
+  const { line: _line, ...others } = failures;
+  const { code, asking } = lastFailure ?? {};
+  return JSON.stringify([Object.entries(others).sort(), code, asking, splay, confirmedAt, timeFloor]);
+}
+
 export const encodeRecord = (record: AttemptRecord): string => `${JSON.stringify(record, null, 2)}\n`;
 
 /** Undefined when it is not a record: damaged, another program's, or of a newer version. */

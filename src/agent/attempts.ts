@@ -8,7 +8,7 @@ import { asMooringError, systemCode } from "../errors.ts";
 import { writeAtomic } from "../system/atomic-file.ts";
 import type { Log } from "../system/log.ts";
 import { type Attempts, attemptsOn, type HistoryTools, type Shelf } from "./attempt-history.ts";
-import { type AttemptRecord, decodeRecord, encodeRecord } from "./attempt-record.ts";
+import { type AttemptRecord, decodeRecord, encodeRecord, standsFor } from "./attempt-record.ts";
 
 export interface AttemptTools extends HistoryTools {
   readonly log: Log;
@@ -21,8 +21,14 @@ export function openAttempts(stateDirectory: string, tools: AttemptTools): Attem
   return attemptsOn(diskShelf(stateDirectory, tools), tools);
 }
 
-/** Records by path that the disk did not take: newer than what is on it, for as long as this process lives. */
-const unkept = new Map<string, AttemptRecord>();
+interface Unkept {
+  readonly record: AttemptRecord;
+  /** What is on disk in its place; when somebody else has written since, theirs counts. Absent: the disk took nothing. */
+  readonly over?: string;
+}
+
+/** By path, for as long as this process lives: records that are newer than what is on disk. */
+const unkept = new Map<string, Unkept>();
 
 /** No file, or one of somebody else's. A disk that fails just now says nothing about the content. */
 const signsOfStrangers = ["EISDIR", "ELOOP", "EACCES", "EPERM", "EUCLEAN", "EBADMSG"];
@@ -31,29 +37,42 @@ function diskShelf(stateDirectory: string, { log, isReadOnly = false }: AttemptT
   const path = join(stateDirectory, "attempts.json");
   /** Something is there that is no record; it is moved away before the first writing. */
   let isForeign = false;
-  const readFromDisk = (): AttemptRecord | undefined => {
+
+  function readFromDisk(): { content?: string; record?: AttemptRecord | undefined } {
     try {
-      const record = decodeRecord(readFileSync(path, "utf8"));
+      const content = readFileSync(path, "utf8");
+      const record = decodeRecord(content);
       isForeign = record === undefined;
-      return record;
+      return { content, record };
     } catch (error) {
       isForeign = signsOfStrangers.includes(systemCode(error) ?? "");
-      return undefined;
+      return {};
     }
-  };
-  return {
-    read: () => unkept.get(path) ?? readFromDisk(),
-    write: (record) => {
-      if (isReadOnly) return;
-      try {
-        if (isForeign) log.warn("attempts.quarantined", { path: setAside(stateDirectory, path) });
-        isForeign = false;
-        writeAtomic(path, encodeRecord(record), { mode: 0o600 });
-        unkept.delete(path);
-      } catch (error) {
-        if (!unkept.has(path)) log.warn("attempts.not-kept", { error: asMooringError(error).message });
-        unkept.set(path, record);
-      }
-    },
-  };
+  }
+
+  function read(): AttemptRecord | undefined {
+    const { content, record } = readFromDisk();
+    const newer = unkept.get(path);
+    return newer && (newer.over === undefined || newer.over === content) ? newer.record : record;
+  }
+
+  function write(record: AttemptRecord): void {
+    if (isReadOnly) return;
+    const { content, record: kept } = readFromDisk();
+    if (content !== undefined && kept && standsFor(kept, record)) {
+      unkept.set(path, { record, over: content });
+      return;
+    }
+    try {
+      if (isForeign) log.warn("attempts.quarantined", { path: setAside(stateDirectory, path) });
+      writeAtomic(path, encodeRecord(record), { mode: 0o600 });
+      unkept.delete(path);
+    } catch (error) {
+      if (unkept.get(path)?.over !== undefined || !unkept.has(path))
+        log.warn("attempts.not-kept", { error: asMooringError(error).message });
+      unkept.set(path, { record });
+    }
+  }
+
+  return { read, write };
 }

@@ -354,6 +354,66 @@ describe("attempts.json", () => {
     expect(openAttempts(late, { ...machine, log }).lastFailure).toMatchObject({ trigger: "first-boot" });
   });
 
+  /** So many attempts in a row find no line. */
+  function outage({ open, machine }: ReturnType<typeof aGateway>, count: number): void {
+    const attempts = open();
+    for (let number = 0; number < count; number++) {
+      machine.pass(attempts.pause()?.forMs ?? 0);
+      attempts.begin("first-boot");
+      attempts.failed(noConnection, withoutAssignment);
+    }
+  }
+
+  it("is not written again and again while the line cannot be had", () => {
+    const gateway = aGateway();
+    outage(gateway, 1_000);
+    const { mtimeMs, ino } = statSync(gateway.path);
+    const record = JSON.parse(readFileSync(gateway.path, "utf8"));
+    expect(record).toMatchObject({
+      running: {},
+      lastFailure: { code: "ERR_CONNECT" },
+      failures: { line: 1 },
+    });
+    outage(gateway, 10);
+    expect(statSync(gateway.path)).toMatchObject({ mtimeMs, ino });
+    expect(gateway.open()).toMatchObject({ failures: 1_010 });
+  });
+
+  it("is written again as soon as something else happens", () => {
+    const gateway = aGateway();
+    outage(gateway, 5);
+    const attempts = gateway.open();
+    attempts.begin("first-boot");
+    attempts.failed(notEnrolled, withoutAssignment);
+    expect(JSON.parse(readFileSync(gateway.path, "utf8"))).toMatchObject({
+      failures: { line: 5, slow: 1 },
+      lastFailure: { code: "ERR_NOT_ENROLLED" },
+    });
+  });
+
+  it("counts the one attempt in which the agent is killed after such a time", () => {
+    const gateway = aGateway();
+    outage(gateway, 5);
+    gateway.open().begin("first-boot");
+    const atThatMoment = readFileSync(gateway.path, "utf8");
+    // Another process has nothing but the file.
+    const next = aGateway();
+    writeFileSync(next.path, atThatMoment);
+    expect(next.open().failures).toBe(2);
+    expect(JSON.parse(atThatMoment)).toMatchObject({
+      running: { trigger: "first-boot" },
+      budget: { left: 13 },
+    });
+  });
+
+  it("keeps what another process wrote in such a time", () => {
+    const gateway = aGateway();
+    outage(gateway, 5);
+    const record = JSON.parse(readFileSync(gateway.path, "utf8"));
+    writeFileSync(gateway.path, JSON.stringify({ ...record, timeFloor: 77 }));
+    expect(gateway.open().timeFloor).toBe(77);
+  });
+
   it("keeps what another process wrote meanwhile", () => {
     const { open } = aGateway();
     const daemon = open();
