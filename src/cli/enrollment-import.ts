@@ -8,8 +8,8 @@ import { type CheckedFile, checkFile, readRows } from "../enrollment/rows-file.t
 import { asMooringError, MooringError } from "../errors.ts";
 import { systemClock } from "../system/clock.ts";
 import type { CommandKind } from "./enrollment-kind.ts";
-import { writeReport } from "./import-report.ts";
-import { paint, printJson, printLine, reportError, visible } from "./output.ts";
+import { countedRows, partly, refuseFile, summaryOf, writeReport } from "./import-report.ts";
+import { paint, printJson, printLine, reportError } from "./output.ts";
 import { openProgressBar } from "./progress-bar.ts";
 import { type ServiceOptions, withServiceClient, withServiceOptions } from "./service-client.ts";
 
@@ -53,18 +53,17 @@ Example:
 
 async function run(file: string, options: ImportOptions, kind: CommandKind): Promise<void> {
   const checked = await checkFile(file, kind);
-  if (checked.findings.length > 0) throw refuseFile(file, checked, options);
+  if (checked.findings.length > 0) throw refuseFile(file, checked, options.report);
   if (options.dryRun) {
     if (options.json) printJson({ file, rows: checked.rows, dryRun: true });
-    else printLine(paint("green", `${file} is right: ${counted(checked.rows)}. Nothing was sent.`));
+    else printLine(paint("green", `${file} is right: ${countedRows(checked.rows)}. Nothing was sent.`));
     return;
   }
   const done = await send(file, checked, options, kind);
-  if (options.report !== undefined) writeReport(options.report, { file, ...done });
   if (options.json) printJson({ file, ...done });
-  else printSummary(file, done);
+  else printLine(summaryOf(file, done));
   if (done.refused.length > 0)
-    process.exitCode = reportError(partial(file, done), { json: false, verbose: false });
+    process.exitCode = reportError(partly(file, done), { json: false, verbose: false });
 }
 
 async function send(
@@ -86,23 +85,19 @@ async function send(
         const journal = openImportJournal(options.journal ?? `${file}.journal`, subject, { restart });
         came = journal.before?.tally.rows ?? 0;
         if (came > 0)
-          process.stderr.write(`going on behind row ${came} of ${rows}, where the last import ended\n`);
+          process.stderr.write(`continuing after row ${came} of ${rows}, where the last import stopped\n`);
         try {
           const done = await importRows({
-            ...{
-              enrollments: kind.of(client),
-              kind,
-              rows: readRows(file, kind, checked),
-              journal,
-              update,
-              signal,
-            },
+            ...{ enrollments: kind.of(client), kind, journal, update, signal },
+            rows: readRows(file, kind, checked),
             onProgress: (tally, refused) => {
               came = tally.rows;
               note = refused > 0 ? `${refused} refused` : "";
               bar.show(came, note);
             },
           });
+          // The report first: without it, the journal still knows what was refused.
+          if (options.report !== undefined) writeReport(options.report, { file, ...done });
           journal.remove();
           return done;
         } finally {
@@ -125,59 +120,9 @@ async function send(
 /** What stopped it, and that nothing of it is lost. */
 function interrupted(thrown: unknown, came: number, rows: number): MooringError {
   const error = asMooringError(thrown);
-  return new MooringError(error.code, `the import stopped behind row ${came} of ${rows}`, {
+  return new MooringError(error.code, `the import stopped after row ${came} of ${rows}`, {
     ...error.details,
     cause: error,
     hint: "run the same command again: it goes on from there",
   });
 }
-
-/** As many are listed; the report has them all. */
-const mostListed = 100;
-
-function refuseFile(file: string, { rows, findings }: CheckedFile, { report }: ImportOptions): MooringError {
-  if (report !== undefined) {
-    const refused = findings.map(({ line, id = "", problem }) => ({ line, id, reason: problem }));
-    writeReport(report, { file, rows, created: 0, updated: 0, alreadyThere: 0, refused });
-  }
-  const problems = findings
-    .slice(0, mostListed)
-    .map(({ line, id, problem }) => visible(`line ${line}${id === undefined ? "" : ` (${id})`}: ${problem}`));
-  const more = findings.length - problems.length;
-  return new MooringError(
-    "ERR_IMPORT_INVALID",
-    `${file} has ${findings.length === 1 ? "a mistake" : `${findings.length} mistakes`} in ${counted(rows)}`,
-    {
-      path: file,
-      problems: more > 0 ? [...problems, `and ${more} more; --report FILE lists them all`] : problems,
-    },
-  );
-}
-
-function partial(file: string, { rows, refused }: Imported): MooringError {
-  const problems = refused
-    .slice(0, mostListed)
-    .map(({ line, id, reason }) => visible(`line ${line} (${id}): ${reason}`));
-  const more = refused.length - problems.length;
-  return new MooringError(
-    "ERR_IMPORT_PARTIAL",
-    `${refused.length} of ${counted(rows)} of ${file} were refused`,
-    {
-      path: file,
-      problems: more > 0 ? [...problems, `and ${more} more`] : problems,
-    },
-  );
-}
-
-function printSummary(file: string, { rows, created, updated, alreadyThere, refused }: Imported): void {
-  const parts = [
-    `${created} created`,
-    ...(updated > 0 ? [`${updated} updated`] : []),
-    ...(alreadyThere > 0 ? [`${alreadyThere} there already`] : []),
-    ...(refused.length > 0 ? [`${refused.length} refused`] : []),
-  ];
-  const text = `${file}: ${counted(rows)}: ${parts.join(", ")}`;
-  printLine(refused.length > 0 ? text : paint("green", text));
-}
-
-const counted = (rows: number): string => `${rows} ${rows === 1 ? "row" : "rows"}`;

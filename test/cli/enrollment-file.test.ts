@@ -98,6 +98,17 @@ describe("mooring enrollment import", () => {
     expect((await mooring("show", "gw-2", "--json")).json()).toMatchObject({ deviceId: "two" });
   });
 
+  it("keeps what it knows when the report cannot be written", async () => {
+    await mooring("create", "--registration-id", "gw-1", "--symmetric-key", "--device-id", "other");
+    const file = csv(header, "gw-1,symmetricKey,one", "gw-2,symmetricKey,two");
+    const said = await mooring("import", file, "--report", "/nowhere/report.csv");
+    expect(said).toMatchObject({ code: 73, err: expect.stringContaining("ERR_OUTPUT") });
+    const report = join(directory, "report.csv");
+    const again = await mooring("import", file, "--report", report, "--json");
+    expect(again.json()).toMatchObject({ created: 1, refused: [{ id: "gw-1" }] });
+    expect(readFileSync(report, "utf8")).toMatch(/^2,gw-1,409000,/m);
+  });
+
   it("does not wait for a service that never answered", async () => {
     const away = join(directory, "away");
     writeFileSync(away, "HostName=localhost:1;SharedAccessKeyName=x;SharedAccessKey=c2VjcmV0");

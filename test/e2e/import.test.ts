@@ -58,7 +58,7 @@ describe("an import of 2,000 rows", () => {
     }
     const last = start();
     const run = await last.ended;
-    expect(run.stderr).toMatch(/^going on behind row \d+ of 2000, where the last import ended\n$/);
+    expect(run.stderr).toMatch(/^continuing after row \d+ of 2000, where the last import stopped\n$/);
     expect(run.code).toBe(0);
     const done = run.json as { created: number; alreadyThere: number };
     expect(done).toMatchObject({ rows, updated: 0, refused: [] });
