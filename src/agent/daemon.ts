@@ -9,7 +9,7 @@ import type { Attempts } from "./attempt-history.ts";
 import { type AttemptTools, openAttempts } from "./attempts.ts";
 import { mayBeOfTime } from "./clock-fault.ts";
 import type { Tools } from "./connect.ts";
-import type { Decision, Reason } from "./decide.ts";
+import { type Decision, onlyConfirms, type Reason } from "./decide.ts";
 import type { Work } from "./errand.ts";
 import { needsItsHubKey } from "./hub-key.ts";
 import { watchIdentity } from "./identity-watch.ts";
@@ -170,6 +170,8 @@ export class Daemon {
     } catch (error) {
       const failure = this.#troubled("provisioning.failed", error);
       if (failure.retry === "never") this.#finalFailure = failure;
+      const served = onlyConfirms(trigger) && this.#asked.has("start") && (await this.serve());
+      if (served) this.#answer((asked) => asked.resolve(served), "start");
       this.#answer((asked) => asked.reject(failure), "operator", "start");
     }
   }

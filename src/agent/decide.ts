@@ -130,6 +130,9 @@ function changeSince(assignment: Assignment, wanted: Wanted): Reason | undefined
   return undefined;
 }
 
+/** The assignment is the one that is asked for; the service is to say so again. */
+export const onlyConfirms = (trigger: Trigger): boolean => trigger === "disenrolled" || trigger === "timer";
+
 export const meansDisenrolled = (code: ErrorCode): code is Disenrolled =>
   code === "ERR_NOT_ENROLLED" || code === "ERR_DISABLED";
 

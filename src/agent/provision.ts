@@ -23,7 +23,7 @@ import { recordAttempt } from "./attempt.ts";
 import { openAttempts } from "./attempts.ts";
 import { blamingClock } from "./clock-fault.ts";
 import type { Connected, LineTools, Tools } from "./connect.ts";
-import { decide, type Reason, type Trigger } from "./decide.ts";
+import { decide, onlyConfirms, type Reason, type Trigger } from "./decide.ts";
 import { keepHubKey, needsItsHubKey, ownHubKeys, proveHubKey } from "./hub-key.ts";
 import { closeIdentity, type Identity, openIdentity, withTpm } from "./identity.ts";
 import { requirePinnedTpm } from "./pinned-tpm.ts";
@@ -73,9 +73,6 @@ export async function provision(
   tools.log.debug("assignment.kept", shown(current.assignment));
   return { ...served, ...("pending" in decision && { pending: decision.pending }) };
 }
-
-/** The assignment is the one that is asked for; the service is to say so again. */
-const onlyConfirms = (trigger: Trigger): boolean => trigger === "disenrolled" || trigger === "timer";
 
 /** What is not confirmed just now is kept all the same, loudly: a boot without network, or of a disabled gateway, is one. */
 function keep(served: Provisioned, thrown: unknown, { log, signal }: Tools): Provisioned {
