@@ -35,7 +35,7 @@ export interface Status {
   readonly clock: ClockState;
 }
 
-export interface Alive {
+interface Alive {
   readonly running: boolean;
   readonly pid?: number;
   readonly since?: string;

@@ -90,7 +90,10 @@ describe("with a daemon, a command", () => {
     const error = await refuse(gateway.run("reprovision", { args: ["--wait"] }), "ERR_NOT_ENROLLED");
     expect(error).toMatchObject({ serviceErrorCode: 404201, trackingId: expect.any(String) });
     // Who asks for nothing but to have what there is gets it.
-    expect(await succeed(gateway.run("provision"))).toMatchObject({ outcome: "kept", deviceId: "gw-control" });
+    expect(await succeed(gateway.run("provision"))).toMatchObject({
+      outcome: "kept",
+      deviceId: "gw-control",
+    });
   });
 
   it("need not wait, and says how to follow", async () => {
