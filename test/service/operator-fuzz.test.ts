@@ -12,6 +12,7 @@ import { createEventStreams } from "../../src/service/event-streams.ts";
 import { createHttpsServer } from "../../src/service/https-server.ts";
 import { managementApi } from "../../src/service/management-api.ts";
 import type { OperatorApiOptions } from "../../src/service/operator-api.ts";
+import { createPortal } from "../../src/service/portal/portal.ts";
 import { serviceApi } from "../../src/service/service-api.ts";
 import { certificateWorkshop } from "./certificates.ts";
 import { type Desk, openDesk, sasToken } from "./desk.ts";
@@ -103,6 +104,10 @@ const routes: readonly [string, string, readonly unknown[]][] = [
   ["PUT", "/mooring/scenarios/service", [{ kind: "throttle", retryAfterSeconds: 3 }]],
   ["PUT", "/mooring/scenarios/enrollments/:id", [{ kind: "late", delayMs: 5, times: 2 }]],
   ["DELETE", "/mooring/scenarios/enrollmentGroups/:id", []],
+  ["POST", "/mooring/portal-links", []],
+  ["POST", "/portal/session", [{ policy: "provisioningserviceowner", key: "AAAA" }, { token: "AAAA" }]],
+  ["GET", "/portal/session", []],
+  ["DELETE", "/portal/session", []],
 ];
 
 type Who = "owner" | "registrationstatuswrite" | "liar" | "nobody";
@@ -193,10 +198,11 @@ async function openRange(
   desk.enroll("secret", { attestation: { type: "symmetricKey" }, deviceId: canary });
   const options = plant({ store, clock, log });
   const eventStreams = createEventStreams({ store });
+  const portal = createPortal({ store, clock, log, names: ["localhost"] });
   const server = await createHttpsServer({
     credential,
     deviceApi: recordingDeviceApi(() => notHere).deviceApi,
-    operatorApis: [serviceApi(options), managementApi({ ...options, eventStreams })],
+    operatorApis: [serviceApi(options), managementApi({ ...options, eventStreams }), portal.routes],
     clock,
     log,
   });
@@ -205,6 +211,7 @@ async function openRange(
   onTestFinished(async () => {
     agent.destroy();
     eventStreams.close();
+    portal.close();
     const closed = once(server, "close");
     server.close();
     (server as unknown as HttpServer).closeAllConnections();
@@ -272,6 +279,10 @@ const attack = (
 
 const anything = (): void => {};
 
+/** Who is not signed in to the portal may sign out. */
+const signsOut = ({ method, path }: Question): boolean =>
+  method === "DELETE" && /^\/portal\/session\W/i.test(path);
+
 describe("the APIs of operators", () => {
   it(
     "answer their owner, whatever he says, and in Azure's shape",
@@ -288,8 +299,8 @@ describe("the APIs of operators", () => {
       await attack(
         range,
         fc.constantFrom("nobody", "liar"),
-        ({ status, text: heard }) => {
-          expect(status).toBeGreaterThanOrEqual(400);
+        ({ status, text: heard }, asked) => {
+          if (!signsOut(asked)) expect(status).toBeGreaterThanOrEqual(400);
           expect(heard).not.toContain(canary);
         },
         500,
@@ -306,8 +317,9 @@ describe("the APIs of operators", () => {
       await attack(
         range,
         fc.constant("registrationstatuswrite"),
-        ({ status, text: heard }, { method, path }) => {
-          if (method === "DELETE" && /^\/+registrations\//i.test(path)) return;
+        ({ status, text: heard }, asked) => {
+          if (signsOut(asked)) return;
+          if (asked.method === "DELETE" && /^\/+registrations\//i.test(asked.path)) return;
           expect(status).toBeGreaterThanOrEqual(400);
           expect(heard).not.toContain(canary);
         },

@@ -24,6 +24,8 @@ interface Ready {
 
 export interface LocalService extends Ready, AsyncDisposable {
   readonly dataDirectory: string;
+  /** Of the process that runs now. */
+  readonly pid: number;
   /** What it said after it was ready, one object a line. */
   readonly events: readonly Record<string, unknown>[];
   /** SIGTERM; it has to end by itself. All its events are there then, and its data stays until disposal. */
@@ -52,6 +54,9 @@ export async function startService(...args: readonly string[]): Promise<LocalSer
   return {
     ...ready,
     dataDirectory,
+    get pid() {
+      return running.pid;
+    },
     events,
     stop: () => running.stop(),
     kill: () => running.kill(),
@@ -81,7 +86,7 @@ async function launch(
   [httpsPort, mqttPort]: readonly [string, string],
   args: readonly string[],
   events: Record<string, unknown>[],
-): Promise<{ ready: Ready; stop: () => Promise<void>; kill: () => Promise<void> }> {
+): Promise<{ ready: Ready; pid: number; stop: () => Promise<void>; kill: () => Promise<void> }> {
   const retryAfter = args.includes("--retry-after") ? [] : ["--retry-after", "0"];
   const child = spawn(
     process.execPath,
@@ -98,6 +103,7 @@ async function launch(
   lines.on("line", (line) => events.push(JSON.parse(line)));
   return {
     ready: JSON.parse(String(first[0])) as Ready,
+    pid: child.pid as number,
     stop: async () => {
       if (child.exitCode !== null || child.signalCode !== null) return;
       child.kill("SIGTERM");
