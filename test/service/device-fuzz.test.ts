@@ -15,6 +15,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import type { DeviceApi } from "../../src/service/device-api.ts";
 import { createHttpsServer } from "../../src/service/https-server.ts";
 import { type MqttSessions, mqttSessions } from "../../src/service/mqtt-server.ts";
+import type { Scenario } from "../../src/service/scenario.ts";
 import { stage } from "../../src/service/staged-device-api.ts";
 import { type Desk, openDesk } from "./desk.ts";
 import {
@@ -180,14 +181,35 @@ async function send(
   return { status: response.statusCode, text: heard };
 }
 
+/** Mostly none. Those that end connections are left out, because the requests of a run share one. */
+const scenario = fc.option(
+  fc.constantFrom<Scenario>(
+    { kind: "throttle", retryAfterSeconds: 1 },
+    { kind: "assigning", polls: 1, times: 3 },
+    { kind: "assigning-forever" },
+    { kind: "duplicate" },
+    { kind: "late", delayMs: 1 },
+    { kind: "wrong-key" },
+    { kind: "malformed-json" },
+    { kind: "clock-skew", skewSeconds: -316_224_000 },
+  ),
+  { nil: undefined, freq: 2 },
+);
+
+function order({ desk }: Range, ordered: Scenario | undefined): void {
+  desk.store.scenarios.delete("service");
+  if (ordered) desk.store.scenarios.put({ target: "service", scenario: ordered });
+}
+
 const attackHttps = (range: Range, runs: number): Promise<void> =>
   fc.assert(
-    fc.asyncProperty(httpsQuestion(range), async (question) => {
+    fc.asyncProperty(httpsQuestion(range), scenario, async (question, ordered) => {
+      order(range, ordered);
       const { status, text: heard } = await send(range, question);
       expect(status).toBeLessThan(500);
       expectHarmless(range, heard);
     }),
-    effort(runs) as fc.Parameters<[HttpsQuestion]>,
+    effort(runs) as fc.Parameters<[HttpsQuestion, Scenario | undefined]>,
   );
 
 describe("the device API over HTTPS", () => {
@@ -357,7 +379,9 @@ const attackMqtt = (range: Range, runs: number): Promise<void> =>
         { weight: 2, arbitrary: mqttPackets(range) },
         { weight: 1, arbitrary: spoiledBytes(mqttPackets(range)) },
       ),
-      async (bytes) => {
+      scenario,
+      async (bytes, ordered) => {
+        order(range, ordered);
         const { packets, text: heard } = await converse(range, bytes);
         for (const packet of packets) {
           if (packet.cmd === "publish") {
@@ -367,7 +391,7 @@ const attackMqtt = (range: Range, runs: number): Promise<void> =>
         expectHarmless(range, heard);
       },
     ),
-    effort(runs) as fc.Parameters<[Bytes]>,
+    effort(runs) as fc.Parameters<[Bytes, Scenario | undefined]>,
   );
 
 describe("the device API over MQTT", () => {
