@@ -22,9 +22,12 @@ interface CreateOptions extends ServiceOptions, SettingOptions, AttestationOptio
 }
 
 export function addCreate(command: Command, kind: CommandKind): void {
-  withSettings(kind.command === "enrollment" ? forDevice(command) : forGroup(command))
-    .option("--symmetric-key", "a key that the service makes; `show --keys` prints it")
-    .option("--symmetric-key-file <file>", "base64 key, and a second one on the next line if there is one")
+  const subject = kind.command === "enrollment" ? forDevice(command) : forGroup(command);
+  withSettings(
+    subject
+      .option("--symmetric-key", "a key that the service makes; `show --keys` prints it")
+      .option("--symmetric-key-file <file>", "base64 key, and a second one on the next line if there is one"),
+  )
     .addHelpText("after", settingsHelp + (kind.command === "enrollment" ? deviceExamples : groupExamples))
     .action((options: CreateOptions) => create(options, kind));
 }

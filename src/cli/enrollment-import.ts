@@ -111,15 +111,16 @@ async function send(
       },
     );
   } catch (error) {
-    throw came > 0 ? interrupted(error, came, rows) : error;
+    throw interrupted(error, came, rows);
   } finally {
     bar.end();
   }
 }
 
-/** What stopped it, and that nothing of it is lost. */
+/** What stopped it, and that nothing of it is lost. A service that could not be reached at all needs other words. */
 function interrupted(thrown: unknown, came: number, rows: number): MooringError {
   const error = asMooringError(thrown);
+  if (came === 0 && error.code !== "ERR_CANCELLED") return error;
   return new MooringError(error.code, `the import stopped after row ${came} of ${rows}`, {
     ...error.details,
     cause: error,
