@@ -111,7 +111,7 @@ describe("an enrollment group", () => {
     await page.locator(".certificate .mistake", { hasText: "is not a CA certificate" }).waitFor();
     await page.getByRole("button", { name: "Create" }).click();
     const alert = page.getByRole("alert").filter({ hasText: "was not created" });
-    await alert.getByText("not a CA certificate").waitFor();
+    await alert.getByText("Not a CA certificate.").waitFor();
     expect(await alert.getByText(/^Tracking id [0-9a-f-]{36}/).count()).toBe(1);
     await tab.picture("group-refused");
   });
@@ -327,7 +327,7 @@ describe("an individual enrollment", () => {
     await roll.click();
     await dialog
       .getByRole("alert")
-      .getByText(/its subject CN is "another"/)
+      .getByText(/Its subject CN is "another"/)
       .waitFor();
     await dialog.getByRole("button", { name: "Remove the new certificate" }).click();
     await certificateInput(tab, "New certificate").setInputFiles(pem(device("gw-0001")));

@@ -13,13 +13,17 @@ export class Failure extends Error {
 
   constructor(status: number, message: string, { trackingId }: { trackingId?: string | undefined } = {}) {
     const [, field, complaint] = /^([A-Za-z][\w.[\]]*): (.+)$/s.exec(message) ?? [];
-    super(field && complaint ? complaint : message);
+    super(sentence(field && complaint ? complaint : message));
     this.name = "Failure";
     this.status = status;
     this.trackingId = trackingId;
     this.field = field;
   }
 }
+
+/** The service ends its fragments without a full stop. */
+const sentence = (text: string): string =>
+  text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 
 export interface CallOptions {
   readonly body?: unknown;

@@ -8,6 +8,8 @@ export interface Task {
   /** Of the last attempt. */
   readonly failure: Failure | undefined;
   run(act: () => Promise<void>): Promise<void>;
+  /** What failed does not matter any more. */
+  forgive(): void;
 }
 
 export function useTask(): Task {
@@ -26,7 +28,8 @@ export function useTask(): Task {
     running.current = false;
     setState({ busy: false, failure });
   }, []);
-  return { ...state, run };
+  const forgive = useCallback(() => setState((before) => ({ ...before, failure: undefined })), []);
+  return { ...state, run, forgive };
 }
 
 /** What was found before sending, and what the service says of one of the fields. */

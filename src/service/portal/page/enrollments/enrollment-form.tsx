@@ -55,6 +55,7 @@ export function EnrollmentForm({ kind, record, onChanged }: EnrollmentFormProps)
   const [failure, setFailure] = useState<Failure>();
   const [conflict, setConflict] = useState<Merge | "deleted">();
   const [busy, setBusy] = useState(false);
+  const [attempts, setAttempts] = useState(0);
   const [rolling, setRolling] = useState(false);
   const form = useRef<HTMLFormElement>(null);
   const { value: linked = [] } = useLoad(fetchHubs, []);
@@ -64,7 +65,7 @@ export function EnrollmentForm({ kind, record, onChanged }: EnrollmentFormProps)
     const wrong = form.current?.querySelector<HTMLElement>("[aria-invalid]");
     wrong?.focus();
     wrong?.scrollIntoView({ block: "center" });
-  }, [mistakes]);
+  }, [attempts]);
 
   // Nobody has typed here, and the record is another one now.
   useEffect(() => {
@@ -78,6 +79,9 @@ export function EnrollmentForm({ kind, record, onChanged }: EnrollmentFormProps)
     const next = { ...draft, ...changed };
     edit.keep({ base, draft: next });
     if (sameDraft(original, next)) edit.forget();
+    // What is mended is no mistake any more; new ones are found when it is sent again.
+    const left = mistakesIn(kind, next, { isNew });
+    setMistakes((before) => new Map([...left].filter(([field]) => before.has(field))));
   };
 
   const save = async (): Promise<void> => {
@@ -86,6 +90,7 @@ export function EnrollmentForm({ kind, record, onChanged }: EnrollmentFormProps)
     setConflict(undefined);
     const found = mistakesIn(kind, draft, { isNew });
     setMistakes(found);
+    setAttempts((before) => before + 1);
     if (found.size > 0) return;
     setBusy(true);
     try {
@@ -126,6 +131,7 @@ export function EnrollmentForm({ kind, record, onChanged }: EnrollmentFormProps)
     else if (refusal.status === 409 && isNew)
       setMistakes(new Map([[kind.idMember, `${draft.id.trim()} already exists.`]]));
     setFailure(refusal);
+    setAttempts((before) => before + 1);
   };
 
   const discard = (): void => {

@@ -30,7 +30,7 @@ export function RollCertificate({ kind, record, onClose, onRolled }: RollCertifi
   const present: CertificatePair = record.attestation.x509?.[kind.certificates] ?? {};
   const [step, setStep] = useState<Step>(present.secondary ? "finish" : "prepare");
   const [next, setNext] = useState("");
-  const { busy, failure, run } = useTask();
+  const { busy, failure, run, forgive } = useTask();
   const [missing, setMissing] = useState(false);
   const after = afterRoll(present, step, next);
 
@@ -83,7 +83,10 @@ export function RollCertificate({ kind, record, onClose, onRolled }: RollCertifi
         name="next"
         use={kind.route === "groups" ? "ca" : "device"}
         value={next}
-        onValue={setNext}
+        onValue={(text) => {
+          setNext(text);
+          forgive();
+        }}
         mistake={
           missing
             ? "Add the new certificate."
