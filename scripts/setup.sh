@@ -1,7 +1,7 @@
 #!/bin/sh
 # Brings a fresh Debian 12 machine to where Mooring builds and its tests run. Plain sh, so that it works before
 # anything is installed. Says what it installs and why; without root it prints the one command to run; silent and
-# quick when nothing is missing.
+# quick when nothing is missing. `setup.sh tests` also brings what only the tests need.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -36,6 +36,13 @@ strace|strace|lets the tests watch system calls
 groff-base|groff|reads the man page as man does
 faketime|faketime|gives the tests clocks that are wrong
 '
+
+if [ "${1:-}" = tests ]; then
+  needs="$needs
+chromium|chromium|shows the portal to its tests
+fonts-dejavu-core|/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf|letters for the pictures that they take
+"
+fi
 
 is_there() {
   case $1 in
