@@ -32,6 +32,14 @@ beforeAll(async () => {
     "/enrollmentGroups/retired",
     groupOfKeys("retired", { allocationPolicy: "static", provisioningStatus: "disabled" }),
   );
+  const longest = "x".repeat(128);
+  await service.enroll(`/enrollmentGroups/${longest}`, groupOfKeys(longest));
+  await register(service, longest, `y${longest.slice(1)}`);
+  await service.enroll(`/enrollments/${longest}`, {
+    registrationId: longest,
+    deviceId: longest,
+    attestation: { type: "symmetricKey" },
+  });
   for (let index = 1; index <= 9; index += 1) await register(service, "sensors", `sensor-${index}`);
   await service.enroll("/enrollments/gw-1", {
     registrationId: "gw-1",
@@ -58,6 +66,7 @@ const views = [
   ["add-group", "#/add-group", "Add enrollment group"],
   ["add-enrollment", "#/add-enrollment", "Add individual enrollment"],
   ["registration", "#/registrations/sensor-1", "sensor-1"],
+  ["longest", `#/enrollments/${"x".repeat(128)}`, "x".repeat(128)],
 ] as const;
 
 const dialogs = [

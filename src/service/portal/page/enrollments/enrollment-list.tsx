@@ -53,14 +53,18 @@ export function EnrollmentList({
         </>
       ),
     },
-    { title: "Attestation", cell: ({ attestation }) => attestationNames[attestation.type] },
+    { title: "Attestation", kind: "short", cell: ({ attestation }) => attestationNames[attestation.type] },
     ...(kind.route === "enrollments" ? deviceColumns : []),
     { title: "Allocation", cell: allocationWords },
     {
       title: "Status",
       cell: ({ provisioningStatus }) => <EnrollmentStatus enabled={provisioningStatus !== "disabled"} />,
     },
-    { title: "Changed", cell: ({ lastUpdatedDateTimeUtc }) => <Ago at={lastUpdatedDateTimeUtc} /> },
+    {
+      title: "Changed",
+      kind: "short",
+      cell: ({ lastUpdatedDateTimeUtc }) => <Ago at={lastUpdatedDateTimeUtc} />,
+    },
     ...(mayWrite
       ? [
           {
@@ -133,8 +137,11 @@ export function EnrollmentList({
 const deviceColumns: Column<EnrollmentRecord>[] = [
   {
     title: "Device id",
-    cell: ({ deviceId, registrationState }) =>
-      registrationState?.deviceId ?? deviceId ?? <span class="faint">as registration id</span>,
+    cell: ({ deviceId, registrationState }) => (
+      <span class="breakable">
+        {registrationState?.deviceId ?? deviceId ?? <span class="faint">as registration id</span>}
+      </span>
+    ),
   },
   {
     title: "Registration",
@@ -142,7 +149,7 @@ const deviceColumns: Column<EnrollmentRecord>[] = [
       state ? (
         <>
           <RegistrationStatus status={state.status} />
-          {state.assignedHub && <span class="beside">{state.assignedHub}</span>}
+          {state.assignedHub && <span class="beside breakable">{state.assignedHub}</span>}
         </>
       ) : (
         <span class="faint">none yet</span>
@@ -164,7 +171,7 @@ function allocationWords({ allocationPolicy, iotHubHostName, iotHubs = [] }: Enr
   return (
     <>
       {policyWords[policy]}
-      {where && <span class="beside">{where}</span>}
+      {where && <span class="beside breakable">{where}</span>}
     </>
   );
 }

@@ -74,7 +74,11 @@ function optionsFor(element: HTMLElement): UPlot.Options {
     padding: [8, 24, 0, 0],
     legend: { show: false },
     cursor: { show: false },
-    scales: { y: { range: (_chart, _least, most) => [0, Math.max(4, Math.ceil(most * 1.1))] } },
+    scales: {
+      // Half a bar at either end, or the first and the last are cut.
+      x: { range: ({ data: [times] }, first, last) => [first - halfBar(times), last + halfBar(times)] },
+      y: { range: (_chart, _least, most) => [0, Math.max(4, Math.ceil(most * 1.1))] },
+    },
     axes: [
       { ...axis, grid: { show: false }, values: clock, space: 70, size: 30 },
       {
@@ -87,6 +91,9 @@ function optionsFor(element: HTMLElement): UPlot.Options {
     series: [{}, series("failed", "bad"), series("assigned", "accent")],
   };
 }
+
+const halfBar = ([first = 0, second = first]: ArrayLike<number> & Iterable<number>): number =>
+  (second - first) / 2;
 
 const clockWords = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const clock = (_chart: UPlot, seconds: number[]): string[] =>

@@ -6,7 +6,8 @@ import type { ComponentChildren, JSX } from "preact";
 export interface Column<Row> {
   readonly title: string;
   readonly cell: (row: Row) => ComponentChildren;
-  readonly kind?: "number" | "row-actions";
+  /** What is short stays on one line. */
+  readonly kind?: "number" | "short" | "row-actions";
 }
 
 interface TableProps<Row> {

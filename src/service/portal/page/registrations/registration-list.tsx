@@ -32,16 +32,17 @@ const columns: readonly Column<RegistrationRecord>[] = [
     title: "Assigned to",
     cell: ({ assignedHub, deviceId, errorMessage }) =>
       assignedHub ? (
-        <>
+        <span class="breakable">
           {assignedHub}
           <span class="beside">{deviceId}</span>
-        </>
+        </span>
       ) : (
         <span class="faint">{errorMessage ?? "not assigned"}</span>
       ),
   },
   {
     title: "Attestation",
+    kind: "short",
     cell: ({ attestation }) =>
       attestation ? attestationNames[attestation] : <span class="faint">unknown</span>,
   },
@@ -51,12 +52,16 @@ const columns: readonly Column<RegistrationRecord>[] = [
       enrollmentGroupId === undefined ? (
         <a href={hrefOf(["enrollments", registrationId])}>individual enrollment</a>
       ) : (
-        <>
+        <span class="breakable">
           group <a href={hrefOf(["groups", enrollmentGroupId])}>{enrollmentGroupId}</a>
-        </>
+        </span>
       ),
   },
-  { title: "Last updated", cell: ({ lastUpdatedDateTimeUtc }) => <Ago at={lastUpdatedDateTimeUtc} /> },
+  {
+    title: "Last updated",
+    kind: "short",
+    cell: ({ lastUpdatedDateTimeUtc }) => <Ago at={lastUpdatedDateTimeUtc} />,
+  },
 ];
 
 export function RegistrationList({ route }: { readonly route: Route }): JSX.Element {
