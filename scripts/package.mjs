@@ -11,6 +11,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -97,9 +98,10 @@ function nativeFiles(ours, theirs) {
   ];
 }
 
-/** With Debian's cross compiler, and Debian's libraries of the other architecture beside those of this one. */
+/** With Debian's cross compiler, and Debian's libraries of the other architecture in a directory of their own. */
 function crossNative() {
   const { triplet, node } = machine;
+  const sysroot = debianLibraries();
   const headers = join(unpackedNode(), "include/node");
   const build = join(work, "native");
   const cross = {
@@ -108,24 +110,56 @@ function crossNative() {
     AR: `${triplet}-ar`,
     LINK: `${triplet}-g++`,
     CXXFLAGS: "-std=gnu++17",
-    PKG_CONFIG_LIBDIR: `/usr/lib/${triplet}/pkgconfig:/usr/share/pkgconfig`,
+    PKG_CONFIG_SYSROOT_DIR: sysroot,
+    PKG_CONFIG_LIBDIR: `${sysroot}/usr/lib/${triplet}/pkgconfig`,
+    C_INCLUDE_PATH: `${sysroot}/usr/include/${triplet}`,
+    LDFLAGS: `-Wl,-rpath-link,${sysroot}/usr/lib/${triplet}`,
   };
   run("make", "-s", "-C", "native", `BUILD=${build}`, `CC=${cross.CC}`, `NODE_HEADERS=${headers}`, cross);
-  const modules = join(work, "modules");
-  for (const name of ["ffi-napi", "@2060.io/ref-napi"]) {
-    cpSync(join("node_modules", name), join(modules, name), {
+  const modules = join(work, "node_modules");
+  const bindings = ["@2060.io/ref-napi", "ffi-napi"];
+  const headerPackages = ["node-addon-api", "get-symbol-from-current-process-h", "get-uv-event-loop-napi-h"];
+  for (const name of [...bindings, ...headerPackages]) {
+    const isSource = (path) => !path.includes("/build/");
+    cpSync(realpathSync(join("node_modules", name)), join(modules, name), {
       recursive: true,
-      dereference: true,
-      filter: (path) => !path.includes("/build/"),
+      filter: isSource,
     });
   }
-  cpSync("node_modules/node-addon-api", join(modules, "node-addon-api"), { recursive: true });
-  for (const name of ["ffi-napi", "@2060.io/ref-napi"]) {
-    const options = ["--nodedir", unpackedNode(), "--arch", node, "-C", join(modules, name)];
-    run("node-gyp", "configure", ...options, cross);
-    run("node-gyp", "build", ...options, "LIBS=", cross);
+  for (const name of bindings) {
+    const options = `--nodedir=${unpackedNode()} --arch=${node} -C ${join(modules, name)}`;
+    // npm knows where its node-gyp is.
+    run(
+      "npm",
+      "explore",
+      name,
+      "--",
+      `node-gyp configure ${options} && node-gyp build ${options} LIBS=`,
+      cross,
+    );
   }
   return nativeFiles(build, modules);
+}
+
+/** What the TPM library is linked with, as Debian has it for the other architecture; nothing of it is installed here. */
+function debianLibraries() {
+  const sysroot = join(work, "sysroot");
+  const lists = join(work, "lists");
+  const archives = join(work, "archives");
+  for (const directory of [sysroot, join(lists, "partial"), archives])
+    mkdirSync(directory, { recursive: true });
+  const apt = ["-q", "-o", `APT::Architectures::=${arch}`, "-o", `Dir::State::Lists=${lists}`];
+  const tss = ["dev", "esys-3.0.2-0", "sys1", "mu0", "rc0", "tctildr0"].map(
+    (name) => `libtss2-${name}:${arch}`,
+  );
+  run("apt-get", ...apt, "update");
+  execFileSync("apt-get", [...apt, "download", ...tss, `libssl-dev:${arch}`, `libssl3:${arch}`], {
+    cwd: archives,
+    env,
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  for (const name of readdirSync(archives)) run("dpkg-deb", "-x", join(archives, name), sysroot);
+  return sysroot;
 }
 
 function nodeBinary() {
