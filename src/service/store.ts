@@ -83,8 +83,8 @@ export function openStore(file: string): Store {
       result = work();
       commit.run();
     } catch (error) {
-      db.exec("ROLLBACK");
       changes.drop();
+      db.exec("ROLLBACK");
       for (const remembered of [policies, hubs, groups, scenarios]) remembered.forget();
       throw error;
     }

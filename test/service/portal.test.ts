@@ -192,6 +192,16 @@ describe("signing in", () => {
     expect((await one.signIn()).status).toBe(200);
   });
 
+  it("lets the holder of a link in, however often others were wrong", async () => {
+    const { browser, portal } = await openPortalCounter();
+    const wrong = { body: { policy: "provisioningserviceowner", key: "QUFB" } };
+    for (let attempt = 0; attempt < 12; attempt++) await browser().ask("POST", "/portal/session", wrong);
+    expect((await browser().signIn()).status).toBe(429);
+    expect((await browser().ask("POST", "/portal/session", { body: { token: "x" } })).status).toBe(401);
+    const token = portal.newLink(host).split("#token=")[1];
+    expect((await browser().ask("POST", "/portal/session", { body: { token } })).status).toBe(200);
+  });
+
   it("ends the session that the browser had before", async () => {
     const { browser } = await openSignedIn();
     const before = browser.cookie;
@@ -328,6 +338,8 @@ describe("the names of a service", () => {
     ["*.plant.example", "a.b.plant.example", false],
     ["*.plant.example", "plant.example", false],
     ["2001:db8::1", "[2001:DB8::1]:8443", true],
+    ["2001:DB8:0::0:1", "[2001:db8::1]", true],
+    ["DPS.Example", "dps.example", true],
     ["192.0.2.1", "192.0.2.1", true],
     ["192.0.2.1", "192.0.2.2", false],
   ])("%s and a request for %s", async (name, asked, ours) => {

@@ -5,7 +5,7 @@ import type { Clock } from "../../system/clock.ts";
 import type { Policy } from "../records.ts";
 import { Refusal, Throttled } from "../refusal.ts";
 import { createFailedAttempts } from "./failed-attempts.ts";
-import { type BrowserRequest, verifyOwnName, verifySameOrigin } from "./same-origin.ts";
+import { type BrowserRequest, canonicalName, verifyOwnName, verifySameOrigin } from "./same-origin.ts";
 import { createSessions, type Session } from "./sessions.ts";
 import { createSignInLinks, type SignInLinks } from "./sign-in-links.ts";
 
@@ -53,7 +53,7 @@ export function createPortalDoor({ clock, names, idScope, policies }: PortalDoor
   const sessions = createSessions({ clock, policies });
   const links = createSignInLinks(clock);
   const failures = createFailedAttempts(clock);
-  const ownNames = names.map((name) => name.toLowerCase());
+  const ownNames = names.map(canonicalName);
   const cookieName = `__Host-mooring-${idScope}`;
   const cookie = (value: string, attributes = ""): string =>
     `${cookieName}=${value}; Path=/; Secure; HttpOnly; SameSite=Strict${attributes}`;
@@ -99,7 +99,10 @@ export function createPortalDoor({ clock, names, idScope, policies }: PortalDoor
     signIn(request, address, credential) {
       verifySameOrigin(request, ownNames);
       const wait = failures.waitFor(address);
-      if (wait > 0) throw new Throttled(wait, `Too many wrong keys: try again in ${wait} seconds.`);
+      // A link cannot be guessed: whoever has one is let in, however often others of this address were wrong.
+      if (wait > 0 && !("token" in credential)) {
+        throw new Throttled(wait, `Too many wrong keys: try again in ${wait} seconds.`);
+      }
       try {
         const { policy, key } = admit(credential);
         failures.forget(address);

@@ -2,6 +2,7 @@
 // page, under one of our own names. A name that an attacker points at this machine is none of them (DNS rebinding).
 
 import type { IncomingHttpHeaders } from "node:http";
+import { isIP } from "node:net";
 import { Refusal } from "../refusal.ts";
 
 export interface BrowserRequest {
@@ -9,10 +10,13 @@ export interface BrowserRequest {
   readonly headers: IncomingHttpHeaders;
 }
 
-/**
- * Throws 421000 unless `Host` is one of `names`: host names and addresses of this service, in lower case, without
- * port.
- */
+/** As browsers write it: in lower case, and an IPv6 address in its shortest form. */
+export function canonicalName(name: string): string {
+  const url = addressOf(isIP(name) === 6 ? `https://[${name}]` : `https://${name}`);
+  return url ? bare(url.hostname) : name.toLowerCase();
+}
+
+/** Throws 421000 unless `Host` is one of `names`: canonical names and addresses of this service. */
 export function verifyOwnName({ headers }: BrowserRequest, names: readonly string[]): void {
   const host = hostIn(headers);
   if (host && names.some((name) => covers(name, bare(host.hostname)))) return;
