@@ -104,7 +104,7 @@ async function registerOver(
       transport,
       random: Math.random,
       tokenTime: () => time.now(),
-      onServiceTime: (at, kind) => time.learnFromService(at, kind),
+      onServiceTime: (at, kind) => time.learn(at, kind),
     });
     return { ...assigned, transport: name };
   } finally {

@@ -82,7 +82,7 @@ export class TrustedTime {
    */
   async awaitPlausible(limits: { waitMs: number; signal: AbortSignal }): Promise<ClockWait> {
     const { clock, log } = this.#options;
-    if (this.isSynchronised()) this.learn(clock.now(), "since");
+    if (this.isSynchronised() && clock.now() > this.#floor) this.#setFloor(clock.now());
     if (this.state === "plausible") return "plausible";
     if (limits.waitMs > 0)
       log.warn("clock.implausible", { because: this.#disbelief(), retryInMs: limits.waitMs });
@@ -93,26 +93,15 @@ export class TrustedTime {
   }
 
   /**
-   * Takes over what was proven: the time `now`, which counts even below the floor, because then that was wrong; or a
-   * time that is past (`since`), which can only raise it.
+   * Learns from what the verified service says: that it is `now` this time, which counts even below the floor, because
+   * then that was wrong; or that a time is past (`since`), which can only raise it. A moment that is not long past by
+   * our clock confirms that; of any other nobody knows how long ago it was.
    */
   learn(at: number, kind: "now" | "since"): void {
-    if (kind === "since" && at <= this.#floor) return;
-    this.#floor = at;
-    if (this.#kept !== undefined && Math.abs(at - this.#kept) < worthKeepingMs) return;
-    this.#kept = at;
-    this.#options.remember?.(at);
-  }
-
-  /**
-   * What the verified service says. A moment that is not long past by our clock confirms that; of any other nobody
-   * knows how long ago it was.
-   */
-  learnFromService(at: number, kind: "now" | "since"): void {
     const { clock } = this.#options;
-    const isNow = kind === "now" || Math.abs(at - clock.now()) <= toleratedSkewMs;
     if (kind === "now") this.#serviceOffset = at - clock.monotonic();
-    this.learn(at, isNow ? "now" : "since");
+    const isNow = kind === "now" || Math.abs(at - clock.now()) <= toleratedSkewMs;
+    if (isNow || at > this.#floor) this.#setFloor(at);
   }
 
   /** Begins to watch the clock. The answer says, in words, why it could not be believed at some time since. */
@@ -128,6 +117,13 @@ export class TrustedTime {
       const direction = stepMs > 0 ? "forward" : "back";
       return `this machine's clock was set ${direction} meanwhile, to ${iso(clock.now())}`;
     };
+  }
+
+  #setFloor(at: number): void {
+    this.#floor = at;
+    if (this.#kept !== undefined && Math.abs(at - this.#kept) < worthKeepingMs) return;
+    this.#kept = at;
+    this.#options.remember?.(at);
   }
 
   async #wait({ waitMs, signal }: { waitMs: number; signal: AbortSignal }): Promise<ClockWait> {

@@ -33,23 +33,23 @@ describe("the floor", () => {
 
   it("rises with a moment that is past, and does not fall with it", () => {
     const trusted = time(virtualClock(today));
-    trusted.learnFromService(today - day, "since");
+    trusted.learn(today - day, "since");
     expect(trusted.floor).toBe(today - day);
-    trusted.learnFromService(today - 50 * day, "since");
+    trusted.learn(today - 50 * day, "since");
     expect(trusted.floor).toBe(today - day);
   });
 
   it("falls with the service's own date, because then it was wrong", () => {
     const trusted = time(virtualClock(today), { remembered: today + 10 * year });
     expect(trusted.state).toBe("implausible");
-    trusted.learnFromService(today, "now");
+    trusted.learn(today, "now");
     expect(trusted.floor).toBe(today);
     expect(trusted.state).toBe("plausible");
   });
 
   it("falls with a moment of the service that our clock agrees with", () => {
     const trusted = time(virtualClock(today), { remembered: today + 10 * year });
-    trusted.learnFromService(today - 2000, "since");
+    trusted.learn(today - 2000, "since");
     expect(trusted.floor).toBe(today - 2000);
   });
 
@@ -100,7 +100,7 @@ describe("the time", () => {
     const clock = virtualClock(today);
     const trusted = time(clock);
     expect(trusted.now()).toBe(today);
-    trusted.learnFromService(today + 7_200_000, "now");
+    trusted.learn(today + 7_200_000, "now");
     clock.step(-50 * year);
     void clock.sleep(5000, { signal });
     expect(trusted.now()).toBe(today + 7_205_000);
@@ -108,8 +108,8 @@ describe("the time", () => {
 
   it("stays that of the clock while the two are minutes apart, or when the service names a moment of the past", () => {
     const trusted = time(virtualClock(today));
-    trusted.learnFromService(today - 10_000, "now");
-    trusted.learnFromService(today - year, "since");
+    trusted.learn(today - 10_000, "now");
+    trusted.learn(today - year, "since");
     expect(trusted.now()).toBe(today);
   });
 });
