@@ -1,7 +1,7 @@
 // What this machine says about itself. The kernel's files answer at once, without a network and for any user; what
 // only the DMI table of a PC-like machine knows, systeminformation reads, loaded only then.
 
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 
@@ -32,11 +32,16 @@ export async function machineFact(name: string, { root = "/" } = {}): Promise<Fa
   }
 }
 
-/** What tells this machine from others of its kind, and stays: cloned images may share one part of it. */
+/**
+ * What tells this machine from others of its kind, and stays: cloned images share their machine id, and interfaces
+ * without a device behind them, as containers have, get another address at every start.
+ */
 export function machineKey({ root = "/" } = {}): string {
+  const hardware = interfaces(root).filter((name) => existsSync(join(root, "sys/class/net", name, "device")));
   const parts = [
     machineId(join(root, "etc/machine-id")),
-    ...interfaces(root).map((name) => macAddress(name, root)),
+    ...hardware.map((name) => macAddress(name, root)),
+    hostName(),
   ];
   return parts.flatMap((part) => ("value" in part ? part.value : [])).join(" ");
 }

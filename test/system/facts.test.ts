@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { machineFact, machineFacts } from "../../src/system/facts.ts";
+import { machineFact, machineFacts, machineKey } from "../../src/system/facts.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 
 /** A machine's /etc and /sys, as far as a test needs them. */
@@ -55,6 +55,28 @@ describe("the machine id", () => {
       expect(fact).toEqual({ missing: expect.stringContaining("etc/machine-id") });
     },
   );
+});
+
+describe("what tells machines apart", () => {
+  const id = "3d1219c7c4c5404aaa1f6d2a48adfda4";
+  const cloned = (address: string, more: Record<string, string> = {}) =>
+    machine({
+      "etc/machine-id": id,
+      [nic("eth0")]: address,
+      "sys/class/net/eth0/device/uevent": "",
+      ...more,
+    });
+
+  it("is another for each clone of an image", () => {
+    const [one, two] = [cloned("02:00:00:00:00:01"), cloned("02:00:00:00:00:02")];
+    expect(machineKey(one)).not.toBe(machineKey(two));
+    expect(machineKey(one)).toContain(id);
+  });
+
+  it("stays when containers come and go", () => {
+    const before = machineKey(cloned("02:00:00:00:00:01"));
+    expect(machineKey(cloned("02:00:00:00:00:01", { [nic("veth1")]: "06:11:22:33:44:55" }))).toBe(before);
+  });
 });
 
 describe("a MAC address", () => {
