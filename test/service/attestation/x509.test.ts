@@ -153,6 +153,30 @@ describe("a group of a CA", () => {
     });
   });
 
+  /** The same certificate with some of its bytes replaced. */
+  const spoilt = (issued: Issued, from: Buffer, to: Buffer): Issued => {
+    const der = Buffer.from(issued.der);
+    const at = der.indexOf(from);
+    expect(at).toBeGreaterThan(0);
+    to.copy(der, at);
+    return { ...issued, der };
+  };
+  const utcTime = Buffer.from("170d", "hex");
+  const ecPublicKey = Buffer.from("2a8648ce3d0201", "hex");
+  const unknownKey = Buffer.from("2a8648ce3d0277", "hex");
+
+  it.each<[string, Issued[]]>([
+    ["dates that are none", [spoilt(device, utcTime, Buffer.from("170d2e2e", "hex")), intermediate]],
+    ["an issuer of such dates", [device, spoilt(intermediate, utcTime, Buffer.from("170d2e2e", "hex"))]],
+    ["an issuer with a key of an unknown kind", [device, spoilt(intermediate, ecPublicKey, unknownKey)]],
+    ["a key of an unknown kind", [spoilt(device, ecPublicKey, unknownKey), intermediate]],
+  ])("refuses %s, and does not fail", async (_what, chain) => {
+    const desk = openDesk();
+    desk.enrollGroup("acme", asGroup(root));
+    expect(await show(desk, chain)).toMatchObject({ status: 401 });
+    expect(await show(desk, [device, intermediate])).toMatchObject({ status: 202 });
+  });
+
   it("yields to the group of a nearer CA, even when that one is disabled", async () => {
     const desk = openDesk();
     desk.enrollGroup("all", asGroup(root));
