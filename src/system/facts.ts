@@ -34,16 +34,14 @@ export async function machineFact(name: string, { root = "/" } = {}): Promise<Fa
 
 /**
  * What tells this machine from others of its kind, and stays: cloned images share their machine id, and interfaces
- * without a device behind them, as containers have, get another address at every start.
+ * without a device behind them, as containers have, get another address at every start. The host name, which comes
+ * and goes with a network, counts only where there is nothing else.
  */
 export function machineKey({ root = "/" } = {}): string {
   const hardware = interfaces(root).filter((name) => existsSync(join(root, "sys/class/net", name, "device")));
-  const parts = [
-    machineId(join(root, "etc/machine-id")),
-    ...hardware.map((name) => macAddress(name, root)),
-    hostName(),
-  ];
-  return parts.flatMap((part) => ("value" in part ? part.value : [])).join(" ");
+  const parts = [machineId(join(root, "etc/machine-id")), ...hardware.map((name) => macAddress(name, root))];
+  const known = parts.flatMap((part) => ("value" in part ? part.value : []));
+  return known.length > 0 ? known.join(" ") : hostname();
 }
 
 /** All facts of this machine, by name. */

@@ -73,6 +73,11 @@ describe("what tells machines apart", () => {
     expect(machineKey(one)).toContain(id);
   });
 
+  it("is the host name only where there is nothing else", () => {
+    expect(machineKey(cloned("02:00:00:00:00:01"))).not.toContain(hostname());
+    expect(machineKey(machine({}))).toBe(hostname());
+  });
+
   it("stays when containers come and go", () => {
     const before = machineKey(cloned("02:00:00:00:00:01"));
     expect(machineKey(cloned("02:00:00:00:00:01", { [nic("veth1")]: "06:11:22:33:44:55" }))).toBe(before);
