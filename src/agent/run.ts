@@ -52,7 +52,7 @@ export async function run(options: RunOptions): Promise<void> {
   const status = (): Promise<Status> => statusOfDaemon(daemon, startedAt, tools);
   const { controlSocket: path, controlGroup: group } = daemon.config.daemon;
   control = await serveControl(controlled(daemon, status, changes, events), {
-    ...{ path, fd: manager.listenFds[0], group, stateDirectory: daemon.config.state.directory },
+    ...{ path, fd: manager.listenFds[0], group, stateDirectory: () => daemon.config.state.directory },
     ...tools,
   }).catch((error) => withoutControl(error, log));
   using _notices = noticesFor(daemon, manager, tools);

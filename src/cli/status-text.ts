@@ -20,8 +20,20 @@ function agentRow({ alive: { running, activity, pid, since } }: Status, now: num
     ...(pid === undefined ? [] : [`process ${pid}`]),
     ...(since === undefined ? [] : [sinceText(since, now)]),
   ].join(", ");
-  return ["agent", `running, ${activity ?? "at work"}${about && ` (${about})`}`, "green"];
+  return [
+    "agent",
+    `running, ${activity ? activities[activity] : "at work"}${about && ` (${about})`}`,
+    "green",
+  ];
 }
+
+const activities = {
+  starting: "starting",
+  provisioning: "provisioning",
+  waiting: "waiting",
+  resting: "resting",
+  stopped: "waiting for a change",
+};
 
 function identityRow({ usable: { yes, because, assignment } }: Status): Row {
   if (yes && assignment) return ["identity", `${assignment.deviceId} at ${assignment.assignedHub}`, "green"];

@@ -84,7 +84,7 @@ export async function controlStage(
     events,
   };
   const server = await serveControl(controlled, {
-    ...{ path, stateDirectory, log, clock: systemClock, signal: stop.signal },
+    ...{ path, stateDirectory: () => stateDirectory, log, clock: systemClock, signal: stop.signal },
     ...options,
   });
   onTestFinished(() => server.close());

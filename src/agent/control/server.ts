@@ -12,7 +12,7 @@ import { converse } from "./conversation.ts";
 import type { Events } from "./events.ts";
 import { type Client, mayChangeThings, parseRequest, requirePermission } from "./request.ts";
 import { listenAt, type SocketPlace } from "./socket-file.ts";
-import { encodeLine, protocol, type Request } from "./wire.ts";
+import { encodeLine, type Greeting, protocol, type Request } from "./wire.ts";
 
 /** What the daemon does when it is asked. */
 export interface Controlled {
@@ -36,7 +36,8 @@ export interface ControlServer {
 }
 
 export interface ControlOptions extends SocketPlace {
-  readonly stateDirectory: string;
+  /** Asked for each greeting: another configuration may have come into force. */
+  readonly stateDirectory: () => string;
   readonly log: Log;
   readonly clock: Clock;
   /** Closes the server. */
@@ -61,8 +62,10 @@ export async function serveControl(controlled: Controlled, options: ControlOptio
   const limits = { ...defaultLimits, ...options.limits };
   const native = addon({ log });
   const ownUid = process.geteuid?.();
-  const { stateDirectory } = options;
-  const greeting = { mooring: protocol, version, pid: process.pid, stateDirectory } as const;
+  const greeting = (): Greeting => ({
+    ...{ mooring: protocol, version, pid: process.pid },
+    stateDirectory: options.stateDirectory(),
+  });
 
   const open = new Map<Socket, AbortController>();
 
@@ -94,7 +97,7 @@ export async function serveControl(controlled: Controlled, options: ControlOptio
       over.abort(clientGone);
     });
     void converse(socket, controlled, {
-      ...{ greeting, clock, ...limits },
+      ...{ greeting: greeting(), clock, ...limits },
       admit: admit(client),
       signal: over.signal,
     });

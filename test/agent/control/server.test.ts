@@ -3,6 +3,7 @@
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
+import { array, assert, asyncProperty, uint8Array } from "fast-check";
 import { describe, expect, it } from "vitest";
 import { askDaemon } from "../../../src/agent/control/client.ts";
 import { MooringError } from "../../../src/errors.ts";
@@ -113,7 +114,7 @@ describe("a client", () => {
       import { silentLog } from ${source("system/log.ts")};
       await serveControl(
         { reprovision: () => new Promise(() => process.kill(process.pid, "SIGKILL")), events: { subscribe: () => () => {} } },
-        { path: ${JSON.stringify(path)}, stateDirectory: ${JSON.stringify(directory)}, clock: systemClock, log: silentLog, signal: new AbortController().signal },
+        { path: ${JSON.stringify(path)}, stateDirectory: () => ${JSON.stringify(directory)}, clock: systemClock, log: silentLog, signal: new AbortController().signal },
       );
       console.log("ready");`);
     const options = { stateDirectory: directory, clock: systemClock, signal: new AbortController().signal };
@@ -269,6 +270,22 @@ describe("a rude client", () => {
     }
     expect(stage.server.connections()).toBe(0);
     ended.resolve(aProvisioned);
+  });
+
+  it("may say anything, in any pieces, and costs nobody else an answer", async () => {
+    const { path, server, asked, ask } = await controlStage();
+    const pieces = array(uint8Array({ maxLength: 40 }), { maxLength: 5 });
+    const says = (all: Uint8Array[]): Promise<void> => {
+      const socket = connect(path);
+      socket.on("error", () => {});
+      for (const piece of all) socket.write(piece);
+      socket.end();
+      return closed(socket.resume());
+    };
+    await assert(asyncProperty(pieces, says), { numRuns: 200 });
+    await expect.poll(() => server.connections()).toBe(0);
+    expect(asked).toEqual([]);
+    expect(await ask({ do: "status" })).toEqual(aStatus);
   });
 
   it("may send a request byte by byte, and end its half of the connection", async () => {
