@@ -17,7 +17,7 @@
 /* The service manager reads no longer ones (sd-daemon: NOTIFY_BUFFER_MAX is PIPE_BUF). */
 #define NOTIFICATION_MAX 4096
 
-/* A path, or with "@" in front the name of an abstract socket. Answers with 0 or an errno. */
+/* A path, or with "@" in front the name of an abstract socket; shorter than sun_path. Answers with 0 or an errno. */
 static int notify(const char *path, size_t path_size, const char *text, size_t text_size)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -25,8 +25,6 @@ static int notify(const char *path, size_t path_size, const char *text, size_t t
     int descriptor;
     int failure = 0;
 
-    if (path_size == 0 || path_size >= sizeof address.sun_path)
-        return ENAMETOOLONG;
     memcpy(address.sun_path, path, path_size);
     size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + path_size);
     if (path[0] == '@')
@@ -63,13 +61,21 @@ static bool arguments(napi_env env, napi_callback_info info, size_t count, napi_
 static napi_value call_notify(napi_env env, napi_callback_info info)
 {
     napi_value values[2];
-    char path[sizeof((struct sockaddr_un *)0)->sun_path + 1];
+    char path[sizeof((struct sockaddr_un *)0)->sun_path];
     char text[NOTIFICATION_MAX];
     size_t path_size = 0;
     size_t text_size = 0;
 
+    /* Their sizes first: what does not fit would be cut, and a path that was cut is another one. */
     if (!arguments(env, info, 2, values) ||
-        napi_get_value_string_utf8(env, values[0], path, sizeof path, &path_size) != napi_ok ||
+        napi_get_value_string_utf8(env, values[0], NULL, 0, &path_size) != napi_ok ||
+        napi_get_value_string_utf8(env, values[1], NULL, 0, &text_size) != napi_ok)
+        return number(env, EINVAL);
+    if (path_size == 0 || path_size >= sizeof path)
+        return number(env, ENAMETOOLONG);
+    if (text_size >= sizeof text)
+        return number(env, EMSGSIZE);
+    if (napi_get_value_string_utf8(env, values[0], path, sizeof path, &path_size) != napi_ok ||
         napi_get_value_string_utf8(env, values[1], text, sizeof text, &text_size) != napi_ok)
         return number(env, EINVAL);
     return number(env, notify(path, path_size, text, text_size));
