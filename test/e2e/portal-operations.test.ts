@@ -90,6 +90,24 @@ describe("the list of enrollments", () => {
   });
 });
 
+describe("a tab that nobody sees", () => {
+  it("gives its connection back, and knows what it missed when it is looked at again", async () => {
+    await using tab = await browser.open(service);
+    const { page } = tab;
+    await live(tab);
+    await tab.visit("#/groups", "Enrollment groups");
+    const turn = (state: "hidden" | "visible") =>
+      page.evaluate(`Object.defineProperty(document, "visibilityState", { value: "${state}", configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"))`);
+    await turn("hidden");
+    await said(tab, "Not live");
+    await service.enroll("/enrollmentGroups/meanwhile", groupOfKeys("meanwhile"));
+    await turn("visible");
+    await live(tab);
+    await page.getByRole("link", { name: "meanwhile" }).waitFor();
+  });
+});
+
 describe("registrations", () => {
   it("appear as devices register, and are counted and drawn", async () => {
     await using tab = await browser.open(service);

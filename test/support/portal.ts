@@ -25,7 +25,7 @@ export interface PortalBrowser extends AsyncDisposable {
   open(service: LocalService, options?: TabOptions): Promise<PortalTab>;
 }
 
-export interface TabOptions {
+interface TabOptions {
   readonly scheme?: "light" | "dark";
   readonly size?: { readonly width: number; readonly height: number };
   /** Whom to sign in as, by default the policy that may do everything; `nobody` stays at the door. */

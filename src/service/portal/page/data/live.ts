@@ -86,19 +86,27 @@ function useLive(kinds: readonly LiveKind[], listener: (event: LiveEvent) => voi
 }
 
 const gatherMs = 400;
+/** While a whole fleet registers, one look in so long is enough. */
+const restMs = 2_000;
 
 /** Events come in bursts, and a burst is one reason to look again. `act` is told what changed. */
 export function useLiveBursts(kinds: readonly LiveKind[], act: (ids: ReadonlySet<string>) => void): void {
   const latest = useRef(act);
   latest.current = act;
   const gathered = useRef<{ ids: Set<string>; timer?: ReturnType<typeof setTimeout> }>({ ids: new Set() });
+  const lookedAt = useRef(Number.NEGATIVE_INFINITY);
   useLive(kinds, ({ id }) => {
     const burst = gathered.current;
     burst.ids.add(id);
-    burst.timer ??= setTimeout(() => {
-      gathered.current = { ids: new Set() };
-      latest.current(burst.ids);
-    }, gatherMs);
+    const rest = lookedAt.current + restMs - performance.now();
+    burst.timer ??= setTimeout(
+      () => {
+        gathered.current = { ids: new Set() };
+        lookedAt.current = performance.now();
+        latest.current(burst.ids);
+      },
+      Math.max(gatherMs, rest),
+    );
   });
   useEffect(() => () => clearTimeout(gathered.current.timer), []);
 }
