@@ -247,6 +247,29 @@ describe("devices", () => {
     const password = sasToken(`${service.idScope}/registrations/gw-2`, primaryKey, "registration");
     expect(await registerOverMqtt(client, service, "gw-2", password)).toMatchObject({ status: "assigned" });
   });
+
+  it("are told over MQTT as well when they are one too many, and when to come again", async () => {
+    const service = await start();
+    const primaryKey = randomBytes(32).toString("base64");
+    await enroll(service, "/enrollments/gw-2", {
+      registrationId: "gw-2",
+      attestation: { type: "symmetricKey", symmetricKey: { primaryKey, secondaryKey: primaryKey } },
+    });
+    await enroll(service, "/mooring/quotas", { registrationsPerMinute: 1, serviceCallsPerMinute: null });
+    const password = sasToken(`${service.idScope}/registrations/gw-2`, primaryKey, "registration");
+    const connect = async () => new RawMqttClient(await tlsConnection(service.mqttPort, service.caFile));
+    expect(await registerOverMqtt(await connect(), service, "gw-2", password)).toMatchObject({
+      status: "assigned",
+    });
+    const client = await connect();
+    await client.connect({ clientId: "gw-2", username: user(service, "gw-2"), password });
+    await client.subscribe();
+    client.publish(topic, "", { qos: 0 });
+    const refused = (await client.next()) as { topic: string; payload: Buffer };
+    expect(refused.topic).toMatch(/^\$dps\/registrations\/res\/429\/\?\$rid=1&retry-after=[1-6]?\d$/);
+    expect(JSON.parse(refused.payload.toString())).toMatchObject({ errorCode: 429001 });
+    client.send({ cmd: "disconnect" });
+  });
 });
 
 it("asks a webhook that it was told to trust, while the device polls", async () => {
