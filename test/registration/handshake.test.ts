@@ -323,6 +323,25 @@ describe("trouble on the way", () => {
     expect(asked.slice(1)).toEqual(Array(4).fill({ kind: "operation", operationId }));
   });
 
+  it("polls at most five times in ten seconds, whatever the service and chance say", async () => {
+    const atOnce = { ...assigning, retryAfterMs: 0 };
+    const answers = [
+      atOnce,
+      lost,
+      atOnce,
+      { ...busy, retryAfterMs: 0 },
+      broken,
+      atOnce,
+      lost,
+      lost,
+      assigned,
+    ];
+    const { registration, clock } = conversation(answers, { random: () => 0 });
+    await register(registration);
+    expect(clock.sleptMs).toHaveLength(8);
+    expect(Math.min(...clock.sleptMs)).toBeGreaterThanOrEqual(2000);
+  });
+
   it("gives up after five failures in a row", async () => {
     const { registration, asked } = conversation([broken, broken, broken, broken, broken]);
     expect((await thrownBy(() => register(registration))).code).toBe("ERR_SERVICE_UNAVAILABLE");
