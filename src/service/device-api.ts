@@ -56,11 +56,11 @@ export interface DeviceAnswer {
 
 export interface DeviceApi {
   handle(request: DeviceRequest): Promise<DeviceAnswer>;
-  /** What to make of a device that says CONNECT: its credential is right, or is not; or it is hung up on. */
-  greet(caller: Caller): Greeting;
+  /** Whether a device that says CONNECT is let in; what its credential is worth it hears later. */
+  welcomes(caller: Caller): boolean;
+  /** Whether the credential is that of the device. */
+  knows(caller: Caller): boolean;
 }
-
-type Greeting = "known" | "stranger" | "unwelcome";
 
 export interface DeviceApiOptions {
   readonly store: Store;
@@ -132,12 +132,13 @@ export function createDeviceApi(options: DeviceApiOptions): DeviceApi & { close(
 
   return {
     close: operations.close,
-    greet(caller) {
+    welcomes: () => true,
+    knows(caller) {
       try {
         judge(evidenceOf(caller, clock.now()), { store, challenges });
-        return "known";
+        return true;
       } catch (error) {
-        if (error instanceof Refusal) return "stranger";
+        if (error instanceof Refusal) return false;
         throw error;
       }
     },

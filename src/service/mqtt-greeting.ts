@@ -14,7 +14,7 @@ export interface Greeted {
   /** The password, a SAS token. */
   readonly authorization: string | undefined;
   /** Whether the credential is that of the device. */
-  readonly isKnown: boolean;
+  readonly isKnown: () => boolean;
 }
 
 /** Return codes of CONNACK (MQTT 3.1.1, 3.2.2.3). */
@@ -27,7 +27,7 @@ const badUsername = 4;
 export async function greet(
   { stream, transport, certificates }: MqttLink,
   frame: Buffer,
-  deviceApi: Pick<DeviceApi, "greet">,
+  deviceApi: Pick<DeviceApi, "welcomes" | "knows">,
 ): Promise<Greeted | undefined> {
   const answer = (returnCode: number): Promise<void> =>
     sendPacket(stream, { cmd: "connack", sessionPresent: false, returnCode });
@@ -43,10 +43,9 @@ export async function greet(
   if (clientId.toLowerCase() !== user.registrationId.toLowerCase()) return refuse(identifierRejected);
   const authorization = password?.toString() || undefined;
   const caller = { ...user, transport, certificates, ...(authorization && { authorization }) };
-  const greeting = deviceApi.greet(caller);
-  if (greeting === "unwelcome") return undefined;
+  if (!deviceApi.welcomes(caller)) return undefined;
   await answer(accepted);
-  return { user, keepalive, authorization, isKnown: greeting === "known" };
+  return { user, keepalive, authorization, isKnown: () => deviceApi.knows(caller) };
 }
 
 /** What a CONNECT frame asks for, in whatever protocol; the parser would not tell. Undefined when it is no CONNECT. */

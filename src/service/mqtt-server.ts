@@ -33,9 +33,12 @@ export function mqttSessions(options: MqttSessionsOptions): MqttSessions {
     async serve(link) {
       const { stream } = link;
       let clientKey: string | undefined;
-      const onGreeted = (key: string): void => {
+      const onGreeted = (key: string, isKnown: () => boolean): void => {
+        const present = byClient.get(key);
+        // Else anybody who knows its name could end a device's session.
+        if (present && !isKnown()) return;
         clientKey = key;
-        byClient.get(key)?.destroy();
+        present?.destroy();
         byClient.set(key, stream);
       };
       open.add(stream);

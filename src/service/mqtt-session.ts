@@ -37,8 +37,8 @@ export interface MqttSessionOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly limits: MqttLimits;
-  /** Called with the name of a device that is who it says; whoever had that name before is disconnected. */
-  readonly onGreeted: (clientKey: string) => void;
+  /** Called with the device's name once it is greeted; whoever had that name before may have to leave. */
+  readonly onGreeted: (clientKey: string, isKnown: () => boolean) => void;
 }
 
 const noSubscription = 0x80;
@@ -60,8 +60,7 @@ export async function converse(link: MqttLink, options: MqttSessionOptions): Pro
     if (greeted === undefined) return;
     clearTimeout(idle);
     const { user, keepalive } = greeted;
-    // Else anybody who knows its name could end a device's session.
-    if (greeted.isKnown) options.onGreeted(`${user.idScope}/${user.registrationId}`.toLowerCase());
+    options.onGreeted(`${user.idScope}/${user.registrationId}`.toLowerCase(), greeted.isKnown);
 
     // A device that stays silent for one and a half times its keep-alive is gone.
     idle = setTimeout(() => stream.destroy(), keepalive > 0 ? keepalive * 1500 : silenceTimeoutMs);

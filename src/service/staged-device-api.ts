@@ -119,11 +119,13 @@ export function stage(deviceApi: DeviceApi, options: DeviceApiOptions): DeviceAp
   }
 
   return {
-    greet(caller) {
+    knows: deviceApi.knows,
+
+    welcomes(caller) {
       const targeted = scenarioFor(caller);
-      if (targeted?.scenario.kind !== "disconnect") return deviceApi.greet(caller);
+      if (targeted?.scenario.kind !== "disconnect") return deviceApi.welcomes(caller);
       tell(targeted, caller);
-      return "unwelcome";
+      return false;
     },
 
     async handle(request) {

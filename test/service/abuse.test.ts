@@ -197,7 +197,9 @@ describe("who knows the name of a device, and not its key", () => {
   it("does not end the device's session; the device itself does, with its next", async () => {
     const lab = await openLab();
     const key = await lab.enrollKey("gw-1");
+    const early = await mqttDevice(lab, "gw-1", randomBytes(32).toString("base64"));
     const first = await mqttDevice(lab, "gw-1", key);
+    expect(await early.client.next()).toBeUndefined();
     const stranger = await mqttDevice(lab, "GW-1", randomBytes(32).toString("base64"));
     expect((await stranger.register()).status).toBe(401);
     expect((await first.register()).status).toBe(202);

@@ -66,7 +66,8 @@ export function recordingDeviceApi(
         requests.push(request);
         return reply(request);
       },
-      greet: () => "known",
+      welcomes: () => true,
+      knows: () => true,
     },
   };
 }
