@@ -35,7 +35,11 @@ export const errorTable = {
     "check owner and mode of the file named, then run `mooring identity show`",
   ),
   ERR_IDENTITY_INVALID: row("never", 78, "replace the file named, then run `mooring identity show`"),
-  ERR_CERTIFICATE_EXPIRED: row("never", 78, "install a renewed certificate, then run `mooring reprovision`"),
+  ERR_CERTIFICATE_EXPIRED: row(
+    "never",
+    78,
+    "install a renewed certificate, then run `mooring reprovision`; or set the clock, if that is wrong (`timedatectl`)",
+  ),
   ERR_CERTIFICATE_NOT_YET_VALID: row(
     "after",
     75,
