@@ -57,7 +57,7 @@ const base64Of = (enrolled: EnrolledCertificate | undefined): string =>
 
 async function printQrCode(text: string, form: Form): Promise<void> {
   const code = await qrCode(text);
-  const width = process.stdout.columns ?? Number.POSITIVE_INFINITY;
+  const width = process.stdout.columns || Number.POSITIVE_INFINITY;
   if (code && widthOf(code) <= width) {
     for (const line of drawQrCode(code)) printLine(line);
     return;

@@ -111,7 +111,7 @@ const clearScreen = "\u001b[H\u001b[2J\u001b[3J";
 /** As many rows as the terminal has lines, drawn in one write. */
 function screen<Row>({ heading, cells, read }: Listing<Row>): () => Promise<void> {
   return async () => {
-    const most = Math.max(1, (process.stdout.rows ?? 24) - 3);
+    const most = Math.max(1, (process.stdout.rows || 24) - 3);
     const shown: (readonly string[])[] = [];
     let count = 0;
     for await (const row of read()) {

@@ -28,7 +28,7 @@ export function openProgressBar(
       drawnAt = now;
       const speed = rate(done - startedWith, total === undefined ? undefined : total - done, now - startedAt);
       const line = `${total === undefined ? done.toLocaleString("en") : bar(done, total)}${speed}  ${note}`;
-      stream.write(`\r\u001b[2K${line.slice(0, (stream.columns ?? 80) - 1)}`);
+      stream.write(`\r\u001b[2K${line.slice(0, (stream.columns || 80) - 1)}`);
     },
     end: () => void stream.write("\r\u001b[2K"),
   };

@@ -14,7 +14,8 @@ const gap = 2;
 export function openTable(
   heading: readonly string[],
   {
-    width = process.stdout.columns,
+    // A serial line says 0 for what it does not know.
+    width = process.stdout.columns || undefined,
     print = printLine,
   }: { width?: number | undefined; print?: (line: string) => void } = {},
 ): Table {
@@ -39,18 +40,15 @@ export function openTable(
   };
 }
 
-/** Takes from the widest columns until all of them fit. */
+/** Takes from whichever column is widest until all of them fit. */
 function fitWidths(widths: readonly number[], width: number | undefined): number[] {
   const fitted = [...widths];
-  const tooMuch = (): number =>
-    width === undefined ? 0 : fitted.reduce((sum, each) => sum + each, gap * (fitted.length - 1)) - width;
-  while (tooMuch() > 0) {
+  const gaps = gap * (fitted.length - 1);
+  let tooMuch = width === undefined ? 0 : fitted.reduce((sum, each) => sum + each, gaps) - width;
+  for (; tooMuch > 0; tooMuch--) {
     const widest = Math.max(...fitted);
     if (widest <= narrowest) break;
-    const second = Math.max(narrowest, ...fitted.filter((each) => each < widest));
-    const at = fitted.indexOf(widest);
-    fitted[at] = Math.max(second, widest - tooMuch(), narrowest);
-    if (fitted[at] === widest) fitted[at] = widest - 1;
+    fitted[fitted.indexOf(widest)] = widest - 1;
   }
   return fitted;
 }

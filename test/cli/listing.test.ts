@@ -33,6 +33,11 @@ describe("a table", () => {
     expect(table(30, [["gw-0001", "h".repeat(40), "17"]])[1]).toBe(`gw-0001  ${"h".repeat(16)}…  17`);
   });
 
+  it("cuts equal columns equally", () => {
+    const line = table(30, [["x".repeat(40), "y".repeat(40), "1"]])[1] ?? "";
+    expect(line.split("  ").map((cell) => cell.length)).toEqual([12, 13, 1]);
+  });
+
   it("has one heading, however many blocks it comes in", () => {
     expect(table(80, [["a", "b", "c"]], [["d", "e", "f"]])).toHaveLength(3);
     expect(table(80, [])).toEqual(["ID  HUB  N"]);

@@ -2,7 +2,9 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createGateway } from "../support/gateway.ts";
 import { type LocalService, startService } from "../support/local-service.ts";
 import { environment, program, succeed } from "../support/mooring.ts";
 
@@ -24,7 +26,7 @@ async function typed(
   ...args: string[]
 ): Promise<{ code: number; screen: string }> {
   const command = [process.execPath, program, ...args].map(quoted).join(" ");
-  const child = spawn("script", ["-qec", `stty cols ${columns}; exec ${command}`, "/dev/null"], {
+  const child = spawn("script", ["-qec", `stty cols ${columns} rows 40; exec ${command}`, "/dev/null"], {
     env: environment({
       ...{ MOORING_SERVICE: service.connectionString, MOORING_SERVICE_CA: service.caFile },
       ...{ TERM: "xterm", SHELL: "/bin/sh" },
@@ -56,6 +58,26 @@ describe("deleting on a terminal", () => {
     expect(screen).toContain("Delete enrollment gw-1? [y/N]");
     expect(screen).toContain("enrollment gw-1 deleted");
     expect(code).toBe(0);
+  });
+
+  it("names the hub that an assigned device stays connected to", async () => {
+    const key = Buffer.alloc(32, 1).toString("base64");
+    await service.enroll("/enrollments/gw-2", {
+      registrationId: "gw-2",
+      attestation: { type: "symmetricKey", symmetricKey: { primaryKey: key, secondaryKey: key } },
+    });
+    using gateway = createGateway();
+    writeFileSync(gateway.file("key"), key, { mode: 0o600 });
+    gateway.configure(service, {
+      identity:
+        '[identity]\nsource = "symmetric-key"\nregistration_id = "gw-2"\n[identity.symmetric_key]\nkey_file = "key"\n',
+    });
+    await succeed(gateway.run("provision"));
+    const { screen } = await typed("n\n", "[y/N]", "enrollment", "delete", "gw-2");
+    expect(screen).toContain(
+      "assigned to hub.example as gw-2, and stays connected there until it registers again.",
+    );
+    expect(screen).toContain("Its registration record goes with the enrollment.");
   });
 
   it.each([

@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { writeAtomic } from "../../src/system/atomic-file.ts";
+import { writeAtomic, writeAtomicPieces } from "../../src/system/atomic-file.ts";
 import { finished, nodeCommand, source } from "../support/children.ts";
 import { changesIn } from "../support/system-calls.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
@@ -140,6 +140,13 @@ describe("the order of system calls", () => {
     expect(await changesIn(directory, program)).toEqual(durable);
   });
 
+  it("is the same for a content that comes in pieces", async () => {
+    const directory = temporaryDirectory();
+    const program = `import { writeAtomicPieces } from ${source("system/atomic-file.ts")};
+      await writeAtomicPieces(${JSON.stringify(join(directory, "file"))}, ["one"], { mode: 0o600 });`;
+    expect(await changesIn(directory, program)).toEqual(durable);
+  });
+
   it("would be seen to be wrong", async () => {
     const directory = temporaryDirectory();
     const temporary = JSON.stringify(join(directory, ".file.mooring-1-0"));
@@ -147,5 +154,39 @@ describe("the order of system calls", () => {
       fs.writeFileSync(${temporary}, "content");
       fs.renameSync(${temporary}, ${JSON.stringify(join(directory, "file"))});`;
     expect(await changesIn(directory, program)).toEqual(durable.filter((call) => !call.startsWith("fsync")));
+  });
+});
+
+describe("a content that comes in pieces", () => {
+  async function* pieces(...texts: (string | Error)[]): AsyncGenerator<string> {
+    for (const text of texts) {
+      if (text instanceof Error) throw text;
+      yield text;
+    }
+  }
+
+  it("is written whole, with its mode from the start", async () => {
+    const path = join(temporaryDirectory(), "file");
+    await writeAtomicPieces(path, pieces("one ", "two"), { mode: 0o640 });
+    expect(readFileSync(path, "utf8")).toBe("one two");
+    expect(statSync(path).mode & 0o777).toBe(0o640);
+  });
+
+  it("leaves the old file, and nothing else, when it does not come to its end", async () => {
+    const directory = temporaryDirectory();
+    const path = join(directory, "file");
+    writeFileSync(path, "old");
+    const cut = writeAtomicPieces(path, pieces("new", new Error("cut")), { mode: 0o600 });
+    await expect(cut).rejects.toThrow("cut");
+    expect(readFileSync(path, "utf8")).toBe("old");
+    expect(readdirSync(directory)).toEqual(["file"]);
+  });
+
+  it("is not written through a symbolic link", async () => {
+    const directory = temporaryDirectory();
+    symlinkSync("/nowhere", join(directory, "file"));
+    const writing = () =>
+      writeAtomicPieces(join(directory, "file"), pieces("x"), { mode: 0o600, failure: "ERR_OUTPUT" });
+    expect((await thrownBy(writing)).code).toBe("ERR_OUTPUT");
   });
 });
