@@ -52,6 +52,14 @@ describe("a store of the first layout", () => {
     expect([store.enrollments.count(), store.registrations.count()]).toEqual([1, 2]);
   });
 
+  it("finds and counts what it had, and limits nothing", () => {
+    const { store } = openLayout(1);
+    expect([store.enrollments.count(), store.registrations.count()]).toEqual([1, 2]);
+    expect(store.registrations.search({ text: "w-2", status: "failed", limit: 9 })).toHaveLength(1);
+    expect(store.enrollments.search({ text: "gW", limit: 9 })).toHaveLength(1);
+    expect(store.quotas).toEqual({ registrationsPerMinute: null, serviceCallsPerMinute: null });
+  });
+
   it("keeps its hubs, which become records", () => {
     const { store } = openLayout(1);
     expect(viewHubs(store)).toEqual([
