@@ -100,7 +100,7 @@ function failureRow(name: string, { code, message, serviceErrorCode, trackingId 
 const nextRow = ({ hint }: Failure): Row => ["  to do", hint, "bold"];
 
 function decisionRow({ alive, decision, nextAttempt }: Status): Row {
-  const when = nextAttempt ? ` ${within(nextAttempt.inMs)}` : "";
+  const does = nextAttempt ? `tries again ${within(nextAttempt.inMs)}` : "waits";
   if (!decision) return ["next", "nothing before the trouble is mended", "yellow"];
   switch (decision.act) {
     case "keep":
@@ -113,7 +113,7 @@ function decisionRow({ alive, decision, nextAttempt }: Status): Row {
         "yellow",
       ];
     case "wait":
-      return ["next", `tries again${when}: ${decision.because}`, "yellow"];
+      return ["next", `${does}: ${decision.because}`, "yellow"];
     case "stop":
       return [
         "next",

@@ -111,7 +111,7 @@ describe("a status", () => {
     ],
     [
       { decision: { act: "wait", trigger: "timer", because: "the clock cannot be right" } },
-      "tries again: the clock cannot be right [yellow]",
+      "waits: the clock cannot be right [yellow]",
     ],
   ])("with %j says what comes", (change, words) => {
     expect(lineOf("next", change)).toBe(`next: ${words}`);
