@@ -57,6 +57,14 @@ describe("the list of enrollments", () => {
     await page.getByRole("button", { name: "First page" }).click();
     await eventually(async () => (await rows(tab))[0]).toBe(number(0));
 
+    await tab.visit(`#/enrollments?after=${number(29)}`);
+    await eventually(async () => (await rows(tab))[0]).toBe(number(30));
+    await next.click();
+    await eventually(async () => (await rows(tab))[0]).toBe(number(80));
+    await page.getByRole("button", { name: "Previous" }).click();
+    await eventually(async () => (await rows(tab))[0]).toBe(number(30));
+    await page.getByRole("button", { name: "First page" }).click();
+
     await page.getByLabel("Search by registration id").fill("011");
     await eventually(() => rows(tab)).toHaveLength(11);
     expect(page.url()).toContain("search=011");

@@ -76,7 +76,7 @@ export function useListing<Row>({
 
   const at = (place: string, way: readonly string[]) => (): void =>
     go(hrefOf(route.path, { search, status, after: place }), { state: { trail: way } });
-  const last = trail?.at(-1);
+  const last = trail.at(-1);
   return {
     rows: value?.items,
     failure,
@@ -85,18 +85,18 @@ export function useListing<Row>({
     unseen: unseen.size,
     search,
     status,
-    pageNumber: trail && trail.length + 1,
+    pageNumber: after === "" || trail[0] === "" ? trail.length + 1 : undefined,
     first: after === "" ? undefined : at("", []),
-    previous: trail && last !== undefined ? at(last, trail.slice(0, -1)) : undefined,
-    next: value?.next && trail ? at(value.next, [...trail, after]) : undefined,
+    previous: last !== undefined ? at(last, trail.slice(0, -1)) : undefined,
+    next: value?.next ? at(value.next, [...trail, after]) : undefined,
     find: (query) => go(hrefOf(route.path, { search, status, ...query }), { replace: true }),
     reload,
   };
 }
 
-/** Whoever came by a link has no trail. */
-function readTrail(): readonly string[] | undefined {
-  const { trail } = (history.state ?? {}) as { trail?: readonly string[] };
+/** The pages before this one, from the first, or from where a link led into the middle. */
+function readTrail(): readonly string[] {
+  const { trail = [] } = (history.state ?? {}) as { trail?: readonly string[] };
   return trail;
 }
 
