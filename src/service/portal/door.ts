@@ -43,21 +43,15 @@ export interface PortalDoorOptions {
   readonly clock: Clock;
   /** Names and addresses of this service, without port. */
   readonly names: readonly string[];
-  /** Two services on one host share its cookies, so each has a name of its own for them. */
-  readonly idScope: string;
   /** Looked up anew each time; a link signs in as the first. */
   readonly policies: () => readonly Policy[];
 }
 
-export function createPortalDoor({ clock, names, idScope, policies }: PortalDoorOptions): PortalDoor {
+export function createPortalDoor({ clock, names, policies }: PortalDoorOptions): PortalDoor {
   const sessions = createSessions({ clock, policies });
   const links = createSignInLinks(clock);
   const failures = createFailedAttempts(clock);
   const ownNames = names.map(canonicalName);
-  const cookieName = `__Host-mooring-${idScope}`;
-  const cookie = (value: string, attributes = ""): string =>
-    `${cookieName}=${value}; Path=/; Secure; HttpOnly; SameSite=Strict${attributes}`;
-  const idIn = ({ headers }: BrowserRequest): string | undefined => readCookie(headers.cookie, cookieName);
 
   const admit = (credential: SignIn): { policy: Policy; key: string } => {
     if ("token" in credential) {
@@ -109,20 +103,33 @@ export function createPortalDoor({ clock, names, idScope, policies }: PortalDoor
         const before = idIn(request);
         if (before !== undefined) sessions.close(before);
         const { id, session } = sessions.open(policy, key);
-        return { cookie: cookie(id), session };
+        return { cookie: sessionCookie(request, id), session };
       } catch (error) {
         failures.note(address);
         throw error;
       }
     },
     signOut(request) {
+      verifySameOrigin(request, ownNames);
       const id = idIn(request);
       if (guest(request) && id !== undefined) sessions.close(id);
-      return { cookie: cookie("", "; Max-Age=0") };
+      return { cookie: `${sessionCookie(request, "")}; Max-Age=0` };
     },
     close: () => sessions.closeAll(),
   };
 }
+
+/** Cookies do not know ports: two services on one machine would sign one another out under one name. */
+function cookieName({ headers }: BrowserRequest): string {
+  const port = /:(\d+)$/.exec(headers.host ?? "")?.[1];
+  return port === undefined ? "__Host-mooring" : `__Host-mooring-${port}`;
+}
+
+const sessionCookie = (request: BrowserRequest, value: string): string =>
+  `${cookieName(request)}=${value}; Path=/; Secure; HttpOnly; SameSite=Strict`;
+
+const idIn = (request: BrowserRequest): string | undefined =>
+  readCookie(request.headers.cookie, cookieName(request));
 
 function readCookie(header: string | undefined, name: string): string | undefined {
   for (const part of (header ?? "").split(";")) {

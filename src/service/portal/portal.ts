@@ -35,7 +35,6 @@ export function createPortal({ store, clock, log, names, portalDirectory }: Port
   const door = createPortalDoor({
     clock,
     names,
-    idScope: store.idScope,
     policies: () => store.policies.all(),
   });
   const linkTo = (address: string, token: string): string => `https://${address}/portal/#token=${token}`;
