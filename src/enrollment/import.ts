@@ -133,7 +133,8 @@ async function settle(each: FileRow, conflict: ItemError, options: ImportOptions
   const { enrollments, kind, update, signal } = options;
   const { row } = each;
   const found = await ifThere(enrollments.getWithKeys(kind.idOf(row), { signal }));
-  if (!found) return refuse(each, kind, "it was deleted just now", conflict.errorCode);
+  // Another conflict: a quota, say.
+  if (!found) return refuse(each, kind, conflict.errorStatus, conflict.errorCode);
   const different = differences(found, row);
   if (different.length === 0) return { became: "alreadyThere" };
   if (!update) {

@@ -139,6 +139,22 @@ describe("an import", () => {
     expect((await client.enrollments.get("gw-001", waiting)).deviceId).toBe("other");
   });
 
+  it("passes on a conflict that is not about the name, such as a quota", async () => {
+    const full = { ...all() };
+    full.bulk = async (_mode, rows) => ({
+      isSuccessful: false,
+      errors: rows.map((each) => ({
+        registrationId: kind.idOf(each),
+        errorCode: 409000,
+        errorStatus: "Quota exceeded",
+      })),
+    });
+    expect(await imported([row("gw-1")], { enrollments: full })).toMatchObject({
+      created: 0,
+      refused: [{ id: "gw-1", errorCode: 409000, reason: "Quota exceeded" }],
+    });
+  });
+
   it("lets nine go in when the service cannot read the tenth", async () => {
     const rows = ids(10).map((id, n) => row(id, n === 4 ? { deviceId: "not/a/device" } : {}));
     const whole = { ...all() };
