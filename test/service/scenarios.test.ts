@@ -1,7 +1,7 @@
 // Every scenario as a device sees it on the wire, over HTTPS and over MQTT, ordered through the management API.
 
 import { createHmac, randomBytes } from "node:crypto";
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { virtualClock } from "../support/virtual-clock.ts";
 import {
@@ -156,7 +156,7 @@ describe.each(doors)("over $transport", ({ transport, open }) => {
   it("disconnect ends the connection, then lets the device in", async () => {
     await order({ kind: "disconnect", times: 2 });
     for (let attempt = 0; attempt < 2; attempt++) {
-      await expect(open().then((device) => device.register())).rejects.toThrow(/hang up|closed/);
+      await expect(open().then((device) => device.register())).rejects.toThrow(/hang up|closed|ECONNRESET/);
     }
     expect((await (await open()).register()).status).toBe(202);
     expect(told()).toHaveLength(2);
@@ -207,13 +207,16 @@ describe("only over HTTPS", () => {
 
   it("a device that gives up on a late answer harms nobody", async () => {
     await order({ kind: "late", delayMs: 600_000, times: 1 });
-    const impatient = AbortSignal.timeout(50);
-    await expect(
+    const impatient = new AbortController();
+    const given = expect(
       lab.send("PUT", `/${lab.service.idScope}/registrations/gw-1/register?api-version=2021-06-01`, {
         headers: { authorization: deviceToken(lab, "gw-1", key) },
-        signal: impatient,
+        signal: impatient.signal,
       }),
     ).rejects.toThrow("aborted");
+    await vi.waitFor(() => expect(told()).toHaveLength(1), { timeout: 10_000 });
+    impatient.abort();
+    await given;
     expect((await httpsDevice(lab, "gw-1", key).register()).status).toBe(202);
   });
 });
@@ -228,11 +231,11 @@ describe("only over MQTT", () => {
   });
 
   it("a late answer holds up nothing that is said meanwhile", async () => {
-    await order({ kind: "late", delayMs: 100, times: 1 });
+    await order({ kind: "late", delayMs: 200, times: 1 });
     const { client, nextAnswer } = await mqttDevice(lab, "gw-1", key);
     client.publish("$dps/registrations/PUT/iotdps-register/?$rid=1", "");
-    expect((await client.next())?.cmd).toBe("puback");
     client.send({ cmd: "pingreq" });
+    expect((await client.next())?.cmd).toBe("puback");
     expect((await client.next())?.cmd).toBe("pingresp");
     expect((await nextAnswer()).status).toBe(202);
   });
