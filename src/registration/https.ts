@@ -55,33 +55,37 @@ function exchange(
 ): Promise<DpsAnswer> {
   const { host, port, idScope, registrationId } = endpoint;
   const body = question.kind === "register" ? Buffer.from(JSON.stringify(question.body)) : undefined;
-  return new Promise((resolve, reject) => {
-    const fail = (error: unknown): void =>
-      reject(signal.aborted ? signal.reason : networkError(error, `exchange HTTPS with ${host}:${port}`));
-    const exchange = request(
-      {
-        agent,
-        host,
-        port,
-        method: question.kind === "register" ? "PUT" : "GET",
-        path:
-          question.kind === "register"
-            ? registerPath(idScope, registrationId)
-            : operationPath(idScope, registrationId, question.operationId),
-        headers: {
-          host: port === 443 ? host : `${host}:${port}`,
-          accept: "application/json",
-          "user-agent": userAgent,
-          ...(body && { "content-type": "application/json; charset=utf-8", "content-length": body.length }),
-          ...(question.authorization !== undefined && { authorization: question.authorization }),
-        },
-        signal,
+  // Node tells a request that it was aborted only once it has a line, and that can take as long as connecting may.
+  const { promise, resolve, reject } = Promise.withResolvers<DpsAnswer>();
+  const onAbort = (): void => reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  const fail = (error: unknown): void =>
+    reject(signal.aborted ? signal.reason : networkError(error, `exchange HTTPS with ${host}:${port}`));
+  const exchange = request(
+    {
+      agent,
+      host,
+      port,
+      method: question.kind === "register" ? "PUT" : "GET",
+      path:
+        question.kind === "register"
+          ? registerPath(idScope, registrationId)
+          : operationPath(idScope, registrationId, question.operationId),
+      headers: {
+        host: port === 443 ? host : `${host}:${port}`,
+        accept: "application/json",
+        "user-agent": userAgent,
+        ...(body && { "content-type": "application/json; charset=utf-8", "content-length": body.length }),
+        ...(question.authorization !== undefined && { authorization: question.authorization }),
       },
-      (answer) => readAnswer(answer).then(resolve, fail),
-    );
-    exchange.once("error", fail);
-    exchange.end(body);
-  });
+      signal,
+    },
+    (answer) => readAnswer(answer).then(resolve, fail),
+  );
+  exchange.once("error", fail);
+  exchange.end(body);
+  return promise.finally(() => signal.removeEventListener("abort", onAbort));
 }
 
 async function readAnswer(answer: IncomingMessage): Promise<DpsAnswer> {

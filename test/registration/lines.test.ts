@@ -267,6 +267,25 @@ describe("being stopped", () => {
   });
 });
 
+describe("a server that takes the connection and says nothing", () => {
+  // Half the time after which a line counts as unreachable: whoever waits for that fails here.
+  it.each([
+    ["HTTPS", (at: Endpoint) => openHttps(at, { userAgent: "t" })],
+    ["MQTT", (at: Endpoint) => openMqtt("mqtt", at, { clientVersion: "t" })],
+    ["MQTT over WebSockets", (at: Endpoint) => openMqtt("mqtt-ws", at, { clientVersion: "t" })],
+  ])("keeps nobody who is told to stop: %s", { timeout: 5_000 }, async (_what, open) => {
+    const taken = Promise.withResolvers<void>();
+    const port = await listen(keep(createTcpServer(() => taken.resolve())));
+    const transport = keep(open(endpoint(port)));
+    const stop = new AbortController();
+    const sent = transport.send({ kind: "register", body: {} }, { signal: stop.signal });
+    await taken.promise;
+    stop.abort(new RangeError("enough"));
+    await expect(sent).rejects.toBeInstanceOf(RangeError);
+    await transport.close();
+  });
+});
+
 const proxy = async (more: HttpProxyOptions = {}): Promise<HttpProxy> =>
   keep(await startHttpProxy({ credentials: "user:pa ss", ...more }));
 
