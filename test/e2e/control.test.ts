@@ -43,6 +43,9 @@ async function aGateway({ at = service, daemon = "", isEnrolled = true }: Option
   return gateway;
 }
 
+/** Under load it may take a while. */
+const soon = <Value>(probe: () => Value) => expect.poll(probe, { timeout: 20_000 });
+
 /** Connections to the control socket, as the kernel counts them. */
 const clientsOf = (gateway: Gateway): number =>
   readFileSync("/proc/net/unix", "utf8").split(gateway.file("control.sock")).length - 2;
@@ -125,9 +128,9 @@ describe("with a daemon, a command", () => {
     const gateway = await aGateway({ at: slow });
     await using daemon = startDaemon(gateway);
     await daemon.answers();
-    await expect.poll(() => clientsOf(gateway)).toBe(0);
+    await soon(() => clientsOf(gateway)).toBe(0);
     const { child, ended } = gateway.start("wait");
-    await expect.poll(() => clientsOf(gateway)).toBe(1);
+    await soon(() => clientsOf(gateway)).toBe(1);
     child.kill("SIGINT");
     expect(await refuse(ended, "ERR_CANCELLED")).toMatchObject({
       message: "stopped waiting for the daemon, which goes on",
@@ -203,15 +206,17 @@ describe("wait", () => {
     const gateway = await aGateway({ isEnrolled: false });
     const first = startDaemon(gateway);
     await first.logged("provisioning.failed");
-    await expect.poll(() => clientsOf(gateway)).toBe(0);
+    await soon(() => clientsOf(gateway)).toBe(0);
     const { ended, child } = gateway.start("wait --verbose");
     let said = "";
     child.stderr?.on("data", (text: string) => {
       said += text;
     });
-    await expect.poll(() => clientsOf(gateway)).toBe(1);
+    await soon(() => clientsOf(gateway)).toBe(1);
+    // It answers in turn: whoever came before was greeted by now.
+    await first.answers();
     first.child.kill("SIGKILL");
-    await expect.poll(() => said).toContain("wait.daemon-gone");
+    await soon(() => said).toContain("wait.daemon-gone");
     await using second = startDaemon(gateway);
     await second.answers();
     const { certificate } = issue(gateway.directory, "gw-control");
@@ -354,7 +359,7 @@ for _ in range(2):
     os.waitpid(child, 0)
 `;
     await using daemon = startDaemon(gateway, { under: ["python3", "-c", activation, socket] });
-    await expect.poll(() => existsSync(socket)).toBe(true);
+    await soon(() => existsSync(socket)).toBe(true);
     const pids: unknown[] = [];
     for (const _start of ["first", "second"]) {
       const { alive, usable } = (await succeed(gateway.run("status"))) as {

@@ -15,6 +15,9 @@ import { temporaryDirectory } from "../../support/temporary-directory.ts";
 import { thrownBy } from "../../support/thrown.ts";
 import { virtualClock } from "../../support/virtual-clock.ts";
 
+/** Under load it may take a while. */
+const soon = <Value>(probe: () => Value) => expect.poll(probe, { timeout: 20_000 });
+
 const never = (): Promise<never> => new Promise(() => {});
 /** Until the signal ends it. */
 const aborted = ({ signal }: { signal: AbortSignal }): Promise<never> =>
@@ -261,7 +264,7 @@ describe("a rude client", () => {
     const stage = await controlStage({ reprovision: () => ended.promise });
     const client = await stage.connect();
     client.socket.write('{"do":"reprovision","wait":true}\n');
-    await expect.poll(() => stage.asked).toEqual(["reprovision"]);
+    await soon(() => stage.asked).toEqual(["reprovision"]);
     client.socket.pause();
     const because = "x".repeat(100_000);
     for (let count = 0; count < 40 && stage.server.connections() > 0; count += 1) {
@@ -283,7 +286,7 @@ describe("a rude client", () => {
       return closed(socket.resume());
     };
     await assert(asyncProperty(pieces, says), { numRuns: 200 });
-    await expect.poll(() => server.connections()).toBe(0);
+    await soon(() => server.connections()).toBe(0);
     expect(asked).toEqual([]);
     expect(await ask({ do: "status" })).toEqual(aStatus);
   });
@@ -318,11 +321,11 @@ describe("the daemon", () => {
     waiter.socket.write('{"do":"wait"}\n');
     const follower = await connect();
     follower.socket.write('{"do":"reprovision","wait":true}\n');
-    await expect.poll(() => asked).toHaveLength(2);
+    await soon(() => asked).toHaveLength(2);
     waiter.socket.destroy();
     follower.socket.destroy();
     expect(await gone.promise).toMatchObject({ code: "ERR_CANCELLED" });
-    await expect.poll(() => server.connections()).toBe(0);
+    await soon(() => server.connections()).toBe(0);
     attempt.resolve(aProvisioned);
     expect(await ask({ do: "status" })).toEqual(aStatus);
   });
@@ -348,7 +351,7 @@ describe("the daemon", () => {
     expect(await ask({ do: "rollback" })).toEqual(aProvisioned);
     uid = 1000;
     held[0]?.socket.destroy();
-    await expect.poll(() => server.connections()).toBe(1);
+    await soon(() => server.connections()).toBe(1);
     expect(await ask({ do: "status" })).toEqual(aStatus);
   });
 
@@ -362,7 +365,7 @@ describe("the daemon", () => {
     const waiting = thrownBy(() => ask({ do: "wait" }));
     const following = thrownBy(() => ask({ do: "reprovision", wait: true }));
     const { socket } = await connect();
-    await expect.poll(() => asked).toHaveLength(2);
+    await soon(() => asked).toHaveLength(2);
     await server.close();
     expect(await waiting).toMatchObject({ code: "ERR_CANCELLED", message: "the daemon is stopping" });
     expect(await following).toMatchObject({ code: "ERR_DAEMON_LOST" });
@@ -375,7 +378,7 @@ describe("the daemon", () => {
     const { socket } = await connect();
     stop.abort();
     await closed(socket.resume());
-    await expect.poll(() => existsSync(path)).toBe(false);
+    await soon(() => existsSync(path)).toBe(false);
   });
 });
 
