@@ -1,18 +1,12 @@
 // Takes a certificate by drop, by file or by paste, and shows what it says before it is saved.
 
 import type { JSX } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { readCertificateFile, withoutPrivateKeys } from "../data/certificate-file.ts";
-import { useLoad } from "../data/load.ts";
-import { describeCertificate } from "../data/management-calls.ts";
 import type { CertificateReport } from "../data/records.ts";
-import { Button } from "../parts/button.tsx";
 import { Field, type FieldProps } from "../parts/field.tsx";
 import { Icon } from "../parts/icon.tsx";
-import { CertificateFacts } from "./certificate-facts.tsx";
-
-/** What the certificate is for: problems depend on it. */
-type CertificateUse = "device" | "ca";
+import { type CertificateUse, ChosenCertificate } from "./chosen-certificate.tsx";
 
 interface CertificateDropProps extends FieldProps {
   readonly use: CertificateUse;
@@ -111,85 +105,5 @@ export function CertificateDrop({
         </div>
       )}
     </Field>
-  );
-}
-
-interface ChosenProps extends FieldProps {
-  readonly use: CertificateUse;
-  readonly value: string;
-  readonly hadKey: boolean;
-  readonly onRemove: () => void;
-  readonly onReport?: (report: CertificateReport) => void;
-}
-
-function ChosenCertificate({
-  use,
-  value,
-  hadKey,
-  onRemove,
-  onReport,
-  label,
-  name,
-  mistake,
-}: ChosenProps): JSX.Element {
-  const {
-    value: report,
-    failure,
-    loading,
-  } = useLoad((signal) => describeCertificate(value, use, signal), [value, use]);
-  // Told once a report.
-  useEffect(() => {
-    if (report) onReport?.(report);
-  }, [report]);
-  const [leaf, ...chain] = report?.certificates ?? [];
-  const problems = failure ? [failure.message] : (report?.problems ?? []);
-  return (
-    <fieldset
-      class={mistake ? "field wrong" : "field"}
-      name={name}
-      tabIndex={-1}
-      aria-invalid={mistake ? true : undefined}
-    >
-      <legend>{label}</legend>
-      <div class="certificate" aria-busy={loading}>
-        <div class="certificate-head">
-          <Icon name="lock" />
-          <strong>{leaf?.commonName ?? (loading ? "Reading…" : "Certificate")}</strong>
-          <Button look="quiet" label={`Remove the ${label.toLowerCase()}`} onClick={onRemove}>
-            Remove
-          </Button>
-        </div>
-        {leaf && <CertificateFacts certificate={leaf} />}
-        {chain.length > 0 && (
-          <p class="hint">
-            The file has {chain.length} more: {chain.map(({ subject }) => subject).join("; ")}. Only the first
-            is enrolled.
-          </p>
-        )}
-        <div role="status">
-          {hadKey && (
-            <p class="mistake">
-              <Icon name="warning" /> There was a private key in this file. It was left out, and sent nowhere;
-              it should never leave the device.
-            </p>
-          )}
-          {problems.map((problem) => (
-            <p key={problem} class="mistake">
-              <Icon name="warning" /> {problem}
-            </p>
-          ))}
-          {leaf && problems.length === 0 && (
-            <p class="fine">
-              <Icon name="check" /> No problems found.
-            </p>
-          )}
-        </div>
-        {mistake && (
-          <p class="mistake">
-            <Icon name="warning" /> {mistake}
-          </p>
-        )}
-      </div>
-    </fieldset>
   );
 }

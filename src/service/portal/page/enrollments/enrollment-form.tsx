@@ -1,25 +1,18 @@
-// One enrollment, new or present, as a form. What is wrong stands at its field; what is typed is kept until it is saved
-// or given up; what somebody else changed meanwhile is merged, never overwritten.
+// One enrollment, new or present, as a form: what is typed, what is wrong with it, and what becomes of it.
 
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { asFailure, type Failure } from "../data/call.ts";
-import { type Draft, draftOf, type Mistakes, mistakesIn, newDraft, recordOf } from "../data/draft.ts";
-import { useKept } from "../data/drafts.ts";
-import { createEnrollment, fetchEnrollment, updateEnrollment } from "../data/enrollment-calls.ts";
-import { type EnrollmentKind, idOf } from "../data/kinds.ts";
+import type { EnrollmentKind } from "../data/kinds.ts";
 import { useLoad } from "../data/load.ts";
 import { fetchHubs } from "../data/management-calls.ts";
-import { type Merge, mergeDrafts, sameDraft } from "../data/merge.ts";
 import type { EnrollmentRecord } from "../data/records.ts";
-import { go, hrefOf } from "../data/route.ts";
 import { useMay } from "../data/session.ts";
 import { Button } from "../parts/button.tsx";
 import { Actions } from "../parts/dialog.tsx";
 import { FailureNotice } from "../parts/failure-notice.tsx";
 import { TextField } from "../parts/inputs.tsx";
-import { notify } from "../parts/notices.tsx";
 import { ConflictNotice } from "./conflict-notice.tsx";
+import { useEnrollmentEdit } from "./enrollment-edit.ts";
 import { NewCredential } from "./new-credential.tsx";
 import { PresentCredential } from "./present-credential.tsx";
 import { RollCertificate } from "./roll-certificate.tsx";
@@ -33,29 +26,11 @@ interface EnrollmentFormProps {
   readonly onChanged?: () => void;
 }
 
-/** What is being edited, and the version that it began with. */
-interface Edit {
-  readonly base: EnrollmentRecord | undefined;
-  readonly draft: Draft;
-}
-
 export function EnrollmentForm({ kind, record, onChanged }: EnrollmentFormProps): JSX.Element {
   const isNew = record === undefined;
-  const id = record ? idOf(kind, record) : "";
   const mayWrite = useMay("EnrollmentWrite");
-  const edit = useKept<Edit>(`${kind.route}/${id || "new"}`, {
-    base: record,
-    draft: record ? draftOf(kind, record) : newDraft(kind),
-  });
-  const { base, draft } = edit.value;
-  const original = base ? draftOf(kind, base) : newDraft(kind);
-  const isTouched = !sameDraft(original, draft);
-
-  const [mistakes, setMistakes] = useState<Mistakes>(new Map());
-  const [failure, setFailure] = useState<Failure>();
-  const [conflict, setConflict] = useState<Merge | "deleted">();
-  const [busy, setBusy] = useState(false);
-  const [attempts, setAttempts] = useState(0);
+  const edit = useEnrollmentEdit({ kind, record, onChanged });
+  const { draft, isTouched, mistakes, failure, conflict, busy, change, save, discard } = edit;
   const [rolling, setRolling] = useState(false);
   const form = useRef<HTMLFormElement>(null);
   const { value: linked = [] } = useLoad(fetchHubs, []);
@@ -65,91 +40,7 @@ export function EnrollmentForm({ kind, record, onChanged }: EnrollmentFormProps)
     const wrong = form.current?.querySelector<HTMLElement>("[aria-invalid]");
     wrong?.focus();
     wrong?.scrollIntoView({ block: "center" });
-  }, [attempts]);
-
-  // Nobody has typed here, and the record is another one now.
-  useEffect(() => {
-    if (record && !isTouched && record.etag !== base?.etag) {
-      edit.keep({ base: record, draft: draftOf(kind, record) });
-      edit.forget();
-    }
-  });
-
-  const change = (changed: Partial<Draft>): void => {
-    const next = { ...draft, ...changed };
-    edit.keep({ base, draft: next });
-    if (sameDraft(original, next)) edit.forget();
-    // What is mended is no mistake any more; new ones are found when it is sent again.
-    const left = mistakesIn(kind, next, { isNew });
-    setMistakes((before) => new Map([...left].filter(([field]) => before.has(field))));
-  };
-
-  const save = async (): Promise<void> => {
-    if (busy) return;
-    setFailure(undefined);
-    setConflict(undefined);
-    const found = mistakesIn(kind, draft, { isNew });
-    setMistakes(found);
-    setAttempts((before) => before + 1);
-    if (found.size > 0) return;
-    setBusy(true);
-    try {
-      const wanted = recordOf(kind, draft, base);
-      if (isNew) {
-        await createEnrollment(kind, wanted);
-        edit.forget();
-        notify(`Created ${idOf(kind, wanted)}.`);
-        go(hrefOf([kind.route, idOf(kind, wanted)]), { replace: true });
-        return;
-      }
-      const saved = await updateEnrollment(kind, id, wanted);
-      edit.keep({ base: saved, draft: draftOf(kind, saved) });
-      edit.forget();
-      notify(`Saved ${id}.`);
-      onChanged?.();
-    } catch (error) {
-      await explain(asFailure(error));
-    }
-    setBusy(false);
-  };
-
-  const explain = async (refusal: Failure): Promise<void> => {
-    if (refusal.status === 412) {
-      try {
-        const current = await fetchEnrollment(kind, id);
-        const merge = mergeDrafts(original, draft, draftOf(kind, current));
-        setConflict(merge);
-        edit.keep({ base: current, draft: merge.draft });
-      } catch (error) {
-        if (asFailure(error).status !== 404) return setFailure(asFailure(error));
-        setConflict("deleted");
-      }
-      return;
-    }
-    const field = fieldFor(refusal.field, kind);
-    if (field) setMistakes(new Map([[field, refusal.message]]));
-    else if (refusal.status === 409 && isNew)
-      setMistakes(new Map([[kind.idMember, `${draft.id.trim()} already exists.`]]));
-    setFailure(refusal);
-    setAttempts((before) => before + 1);
-  };
-
-  const discard = (): void => {
-    edit.keep({ base, draft: original });
-    edit.forget();
-    setMistakes(new Map());
-    setFailure(undefined);
-    setConflict(undefined);
-    if (isNew) go(hrefOf([kind.route]));
-  };
-
-  // What is typed stays on top of the enrollment with its new certificate.
-  const afterRoll = (rolled: EnrollmentRecord): void => {
-    setRolling(false);
-    edit.keep({ base: rolled, draft });
-    if (!isTouched) edit.forget();
-    onChanged?.();
-  };
+  }, [edit.attempts]);
 
   return (
     <>
@@ -219,31 +110,16 @@ export function EnrollmentForm({ kind, record, onChanged }: EnrollmentFormProps)
         )}
       </form>
       {rolling && record && (
-        <RollCertificate kind={kind} record={record} onClose={() => setRolling(false)} onRolled={afterRoll} />
+        <RollCertificate
+          kind={kind}
+          record={record}
+          onClose={() => setRolling(false)}
+          onRolled={(rolled) => {
+            setRolling(false);
+            edit.rebase(rolled);
+          }}
+        />
       )}
     </>
   );
-}
-
-/** The field of the form that the service means by a member of the request. */
-function fieldFor(member: string | undefined, kind: EnrollmentKind): string | undefined {
-  if (member === undefined) return undefined;
-  const fields = [
-    kind.idMember,
-    "deviceId",
-    `attestation.x509.${kind.certificates}.primary`,
-    `attestation.x509.${kind.certificates}.secondary`,
-    "attestation.tpm.endorsementKey",
-    "attestation.symmetricKey.primaryKey",
-    "attestation.symmetricKey.secondaryKey",
-    "attestation.type",
-    "allocationPolicy",
-    "iotHubs",
-    "customAllocationDefinition.webhookUrl",
-    "reprovisionPolicy",
-    "initialTwin",
-  ];
-  if (member === "iotHubHostName") return "iotHubs";
-  if (member === "customAllocationDefinition") return "customAllocationDefinition.webhookUrl";
-  return fields.find((field) => member === field || member.startsWith(`${field}.`));
 }

@@ -2,7 +2,7 @@
 
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { attestationNames, type EnrollmentKind, idOf } from "../data/kinds.ts";
+import { type EnrollmentKind, idOf } from "../data/kinds.ts";
 import { useListing } from "../data/listing.ts";
 import type { EnrollmentRecord } from "../data/records.ts";
 import { hrefOf, type Route } from "../data/route.ts";
@@ -16,10 +16,9 @@ import { Icon } from "../parts/icon.tsx";
 import { Pager, SearchBox, Toolbar, Unseen } from "../parts/listing-bar.tsx";
 import { Loading } from "../parts/loading.tsx";
 import { PageTitle } from "../parts/page-title.tsx";
-import { Badge, EnrollmentStatus, RegistrationStatus } from "../parts/status.tsx";
-import { type Column, Table } from "../parts/table.tsx";
-import { Ago } from "../parts/time.tsx";
+import { Table } from "../parts/table.tsx";
 import { DeleteEnrollment } from "./delete-enrollment.tsx";
+import { enrollmentColumns } from "./enrollment-columns.tsx";
 
 export function EnrollmentList({
   kind,
@@ -41,30 +40,8 @@ export function EnrollmentList({
   });
   const { rows, failure, fresh, search, status } = listing;
 
-  const columns: Column<EnrollmentRecord>[] = [
-    {
-      title: kind.idLabel,
-      cell: (record) => (
-        <>
-          <a class="name" href={hrefOf([kind.route, idOf(kind, record)])}>
-            {idOf(kind, record)}
-          </a>
-          {isMarked(marked, idOf(kind, record)) && <Badge tone="alarm">scenario</Badge>}
-        </>
-      ),
-    },
-    { title: "Attestation", kind: "short", cell: ({ attestation }) => attestationNames[attestation.type] },
-    ...(kind.route === "enrollments" ? deviceColumns : []),
-    { title: "Allocation", cell: allocationWords },
-    {
-      title: "Status",
-      cell: ({ provisioningStatus }) => <EnrollmentStatus enabled={provisioningStatus !== "disabled"} />,
-    },
-    {
-      title: "Changed",
-      kind: "short",
-      cell: ({ lastUpdatedDateTimeUtc }) => <Ago at={lastUpdatedDateTimeUtc} />,
-    },
+  const columns = [
+    ...enrollmentColumns(kind, marked),
     ...(mayWrite
       ? [
           {
@@ -133,51 +110,6 @@ export function EnrollmentList({
     </>
   );
 }
-
-const deviceColumns: Column<EnrollmentRecord>[] = [
-  {
-    title: "Device id",
-    cell: ({ deviceId, registrationState }) => (
-      <span class="breakable">
-        {registrationState?.deviceId ?? deviceId ?? <span class="faint">as registration id</span>}
-      </span>
-    ),
-  },
-  {
-    title: "Registration",
-    cell: ({ registrationState: state }) =>
-      state ? (
-        <>
-          <RegistrationStatus status={state.status} />
-          {state.assignedHub && <span class="beside breakable">{state.assignedHub}</span>}
-        </>
-      ) : (
-        <span class="faint">none yet</span>
-      ),
-  },
-];
-
-const policyWords = {
-  hashed: "Evenly weighted",
-  geoLatency: "Lowest latency",
-  static: "Static",
-  custom: "Custom",
-};
-
-function allocationWords({ allocationPolicy, iotHubHostName, iotHubs = [] }: EnrollmentRecord): JSX.Element {
-  const hubs = iotHubHostName ? [iotHubHostName] : iotHubs;
-  const policy = allocationPolicy ?? (iotHubHostName ? "static" : "hashed");
-  const where = hubs.length === 0 ? "" : hubs.length === 1 ? hubs[0] : `${hubs.length} hubs`;
-  return (
-    <>
-      {policyWords[policy]}
-      {where && <span class="beside breakable">{where}</span>}
-    </>
-  );
-}
-
-const isMarked = (marked: Readonly<Record<string, unknown>>, id: string): boolean =>
-  Object.keys(marked).some((each) => each.toLowerCase() === id.toLowerCase());
 
 function Nothing({
   kind,
