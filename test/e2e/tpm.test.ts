@@ -197,13 +197,19 @@ describe("a cut between promoting the assignment and persisting its key", () => 
   it("is found when the process is killed the moment the new assignment is there", async () => {
     await succeed(gateway.run("provision"));
     await enroll({ endorsementKey }, { deviceId: "second" });
-    // The first time that the state directory itself is synced is right behind the flip of `current`.
-    const under = ["strace", "-f", "-P", gateway.stateDirectory, "-e", "trace=fsync"];
+    // Right behind the flip of `current` the state directory is synced; other files are written there before.
+    const trace = gateway.file("trace");
+    await succeed(
+      gateway.run("reprovision", { under: ["strace", "-f", "-y", "-e", "trace=fsync,rename", "-o", trace] }),
+    );
+    const [before = ""] = readFileSync(trace, "utf8").split(/rename\(.*\.current\.new/);
+    const when = before.split(`<${gateway.stateDirectory}>`).length;
+    const under = ["strace", "-f", "-P", gateway.stateDirectory, "-e", "trace=fsync", "-o", trace];
     const run = await gateway.run("reprovision", {
-      under: [...under, "-e", "inject=fsync:signal=SIGKILL:when=1", "-o", gateway.file("trace")],
+      under: [...under, "-e", `inject=fsync:signal=SIGKILL:when=${when}`],
     });
     expect(run.code).not.toBe(0);
-    expect(readlinkSync(join(gateway.stateDirectory, "current"))).toBe("generations/000002");
+    expect(readlinkSync(join(gateway.stateDirectory, "current"))).toBe("generations/000003");
     expect(existsSync(mark())).toBe(false);
 
     const { deviceId } = await succeed(gateway.run("status"));
