@@ -212,8 +212,15 @@ describe("a cut between promoting the assignment and persisting its key", () => 
     expect(readlinkSync(join(gateway.stateDirectory, "current"))).toBe("generations/000003");
     expect(existsSync(mark())).toBe(false);
 
-    const { deviceId } = await succeed(gateway.run("status"));
-    expect(deviceId).toBe("second");
+    const { code, json } = await gateway.run("status");
+    expect({ code, ...json }).toMatchObject({
+      code: 66,
+      usable: {
+        yes: false,
+        because: "its hub key is not in the TPM yet",
+        assignment: { deviceId: "second" },
+      },
+    });
     expect(await succeed(gateway.run("provision"))).toMatchObject({ outcome: "kept", deviceId: "second" });
     await expectHubKey("second");
   });
