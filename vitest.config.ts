@@ -3,6 +3,8 @@ import { defineConfig } from "vitest/config";
 // `fast` needs nothing but the sources; `e2e` runs the built program in real processes, against swtpm where a TPM
 // is needed. Both belong to `npm test`; `npm run check` runs `fast` alone.
 const e2e = ["test/hil/**/*.test.ts", "test/e2e/**/*.test.ts"];
+// `npm run test:boot`: the package on a whole machine, emulated.
+const boot = ["test/boot/**/*.test.ts"];
 
 // CommonJS packages are imported as Node does it (interopDefault: false), not as a bundler would like it.
 // biome-ignore lint/style/noDefaultExport: vitest wants its configuration as the default export
@@ -14,7 +16,7 @@ export default defineConfig({
           name: "fast",
           deps: { interopDefault: false },
           include: ["test/**/*.test.ts"],
-          exclude: e2e,
+          exclude: [...e2e, ...boot],
           testTimeout: 20_000,
         },
       },
@@ -27,6 +29,17 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 120_000,
           maxWorkers: 2,
+        },
+      },
+      {
+        test: {
+          name: "boot",
+          deps: { interopDefault: false },
+          include: boot,
+          globalSetup: "test/boot/setup.ts",
+          testTimeout: 900_000,
+          hookTimeout: 300_000,
+          maxWorkers: 1,
         },
       },
     ],

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Brings a fresh Debian 12 machine to where Mooring builds and its tests run. Plain sh, so that it works before
 # anything is installed. Says what it installs and why; without root it prints the one command to run; silent and
-# quick when nothing is missing. `setup.sh tests` also brings what only the tests need.
+# quick when nothing is missing. `setup.sh tests` also brings what only the tests need, `setup.sh boot` what a whole
+# machine in a test needs.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -41,6 +42,15 @@ if [ "${1:-}" = tests ]; then
   needs="$needs
 chromium|chromium|shows the portal to its tests
 fonts-dejavu-core|/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf|letters for the pictures that they take
+"
+fi
+
+if [ "${1:-}" = boot ]; then
+  needs="$needs
+qemu-system-x86|qemu-system-x86_64|the machine
+qemu-utils|qemu-img|its disks
+mmdebstrap|mmdebstrap|the Debian on them
+e2fsprogs|/sbin/mke2fs|their file system
 "
 fi
 

@@ -18,7 +18,7 @@ make -s -C native check
 say "the bundle"
 npm run -s build
 say "every test"
-vitest run "$@"
+vitest run --project fast --project e2e "$@"
 
 [ -z "$complaints" ] || {
   say "the tests passed, but not:$complaints"

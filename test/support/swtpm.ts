@@ -27,6 +27,8 @@ export interface Swtpm extends AsyncDisposable {
   kill(): Promise<void>;
   /** Starts it again after `kill`: a reset of the TPM. */
   restart(): Promise<void>;
+  /** The same for a virtual machine, which does the rest over the control channel: resolves to its socket. */
+  restartForMachine(): Promise<string>;
   stop(): Promise<void>;
 }
 
@@ -35,7 +37,7 @@ export async function startSwtpm(options: { endorsementCertificate?: boolean } =
   const directory = await mkdtemp(join(tmpdir(), "mooring-swtpm-"));
   const socket = join(directory, "tpm.sock");
   if (options.endorsementCertificate) await setUp(directory);
-  let process = await launch(directory, socket);
+  let process = await launch(directory, ...forPrograms(socket));
 
   const tcti = `swtpm:path=${socket}`;
   const env = { ...globalThis.process.env, TPM2TOOLS_TCTI: tcti, TSS2_LOG: "all+none" };
@@ -55,24 +57,33 @@ export async function startSwtpm(options: { endorsementCertificate?: boolean } =
     tool: async (program, ...args) => (await run(program, [...args], { env, cwd: directory })).stdout,
     kill,
     restart: async () => {
-      process = await launch(directory, socket);
+      process = await launch(directory, ...forPrograms(socket));
+    },
+    restartForMachine: async () => {
+      process = await launch(directory, [], [`${socket}.ctrl`]);
+      return `${socket}.ctrl`;
     },
     stop,
     [Symbol.asyncDispose]: stop,
   };
 }
 
-async function launch(directory: string, socket: string): Promise<ChildProcess> {
-  await rm(socket, { force: true });
-  await rm(`${socket}.ctrl`, { force: true });
-  const child = spawn(
-    "swtpm",
-    [
-      ...["socket", "--tpm2", "--flags", "not-need-init,startup-clear", "--tpmstate", `dir=${directory}`],
-      ...["--server", `type=unixio,path=${socket}`, "--ctrl", `type=unixio,path=${socket}.ctrl`],
-    ],
-    { stdio: ["ignore", "ignore", "pipe"] },
-  );
+const forPrograms = (socket: string): [string[], string[]] => [
+  ["--flags", "not-need-init,startup-clear", "--server", `type=unixio,path=${socket}`],
+  [`${socket}.ctrl`, socket],
+];
+
+/** `sockets`: control channel first. */
+async function launch(
+  directory: string,
+  options: readonly string[],
+  sockets: readonly string[],
+): Promise<ChildProcess> {
+  for (const socket of sockets) await rm(socket, { force: true });
+  const channels = ["--tpmstate", `dir=${directory}`, "--ctrl", `type=unixio,path=${sockets[0]}`];
+  const child = spawn("swtpm", ["socket", "--tpm2", ...channels, ...options], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
   let said = "";
   child.stderr?.on("data", (text) => {
     said += text;
@@ -81,12 +92,17 @@ async function launch(directory: string, socket: string): Promise<ChildProcess> 
   child.once("error", (error) => {
     failure = error;
   });
-  while (!(await accepts(`${socket}.ctrl`)) || !(await accepts(socket))) {
+  while (!(await allAccept(sockets))) {
     if (failure) throw new Error("swtpm does not start; is it installed?", { cause: failure });
     if (child.exitCode !== null) throw new Error(`swtpm ended at once: ${said}`);
     await nextTurn();
   }
   return child;
+}
+
+async function allAccept(sockets: readonly string[]): Promise<boolean> {
+  for (const socket of sockets) if (!(await accepts(socket))) return false;
+  return true;
 }
 
 async function accepts(path: string): Promise<boolean> {

@@ -1,0 +1,25 @@
+// Disk images, made without mounting anything.
+
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+
+/** A disk that begins as another, and keeps only what is different. */
+export function writeOverlay(file: string, original: string): void {
+  execFileSync("qemu-img", ["create", "-q", "-f", "qcow2", "-b", original, "-F", "raw", file]);
+}
+
+/** A disk with these files: path → content. */
+export function writeDisk(file: string, files: Readonly<Record<string, string | Buffer>>): void {
+  const root = mkdtempSync(join(tmpdir(), "mooring-disk-"));
+  let bytes = 0;
+  for (const [path, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(root, path)), { recursive: true });
+    writeFileSync(join(root, path), content);
+    bytes += content.length;
+  }
+  const kibibytes = Math.ceil(bytes / 1024) * 2 + 2048;
+  execFileSync("mke2fs", ["-q", "-t", "ext4", "-d", root, file, `${kibibytes}k`]);
+  rmSync(root, { recursive: true });
+}

@@ -1,0 +1,117 @@
+// The disk that all scenarios start from: a bare Debian, in it the package, and what the test needs inside. Each part is
+// made once and kept for as long as what it is made of stays the same.
+
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from "node:fs";
+import { homedir } from "node:os";
+import { basename, join, resolve } from "node:path";
+
+export interface Image {
+  readonly disk: string;
+  readonly kernel: string;
+  readonly initrd: string;
+}
+
+const cache = process.env["MOORING_BOOT_CACHE"] ?? join(homedir(), ".cache/mooring-boot");
+
+const suite = "bookworm";
+const packages = [
+  ...["systemd", "systemd-sysv", "udev", "dbus", "kmod", "linux-image-amd64", "procps", "iproute2"],
+  // What Mooring depends on, so that dpkg alone can install it; and the independent party that looks into the TPM.
+  ...["tpm-udev", "libstdc++6", "libssl3", "libtss2-tcti-device0", "libtss2-esys-3.0.2-0", "libtss2-mu0"],
+  ...["libtss2-rc0", "libtss2-sys1", "libtss2-tctildr0", "openssl", "tpm2-tools"],
+];
+/** Debian's own trust in its archive is enough: what is unpacked is signed. */
+const bootstrap = [
+  ...["--variant=minbase", `--include=${packages.join(",")}`],
+  ...["doc", "man", "locale"].map((what) => `--dpkgopt=path-exclude=/usr/share/${what}/*`),
+  "--aptopt=Acquire::Languages none",
+  suite,
+];
+const guestFiles = "test/boot/guest";
+const diskSize = "1800M";
+
+export const say = (text: string): void => void process.stderr.write(`boot: ${text}\n`);
+
+/** `packageFile`: the .deb to prove. Needs root, because files of an image have owners. */
+export function prepareImage(packageFile: string): Image {
+  if (process.getuid?.() !== 0)
+    throw new Error("the image of a whole machine has files of root: run this as root");
+  mkdirSync(cache, { recursive: true });
+  const base = baseSystem();
+  const inputs = [basename(base), fileHash(packageFile), diskSize, ...textsIn(guestFiles)];
+  const disk = join(cache, `disk-${hashOf(...inputs)}.img`);
+  if (!existsSync(disk)) makeDisk(disk, base, resolve(packageFile));
+  return { disk, kernel: join(base, "vmlinuz"), initrd: join(base, "initrd.img") };
+}
+
+/** A directory with the root file system as an archive, the kernel and its first file system. */
+function baseSystem(): string {
+  const base = join(cache, `base-${hashOf(...bootstrap)}`);
+  if (existsSync(base)) return base;
+  say(`installing a bare Debian ${suite} (once, some minutes)`);
+  discard("base-");
+  const work = mkdtempSync(join(cache, "new-"));
+  execFileSync("mmdebstrap", [...bootstrap, join(work, "root.tar")], {
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  for (const name of ["vmlinuz", "initrd.img"]) {
+    const [file = ""] = list(join(work, "root.tar"), `./boot/${name}-`);
+    execFileSync("tar", ["xf", join(work, "root.tar"), "-C", work, "--strip-components=2", file]);
+    renameSync(join(work, basename(file)), join(work, name));
+  }
+  renameSync(work, base);
+  return base;
+}
+
+function list(archive: string, prefix: string): string[] {
+  const names = execFileSync("tar", ["tf", archive], { encoding: "utf8", maxBuffer: 2 ** 26 }).split("\n");
+  return names.filter((name) => name.startsWith(prefix));
+}
+
+function makeDisk(disk: string, base: string, packageFile: string): void {
+  say(`installing ${basename(packageFile)} into the image`);
+  discard("disk-");
+  const work = mkdtempSync(join(cache, "new-"));
+  const root = join(work, "root");
+  mkdirSync(root);
+  execFileSync("tar", ["xf", join(base, "root.tar"), "-C", root]);
+  execFileSync("cp", ["-r", "--preserve=mode", `${guestFiles}/.`, root]);
+  cpSync(packageFile, join(root, "mooring.deb"));
+  const inside = (...command: string[]): void =>
+    void execFileSync("chroot", [root, ...command], { stdio: ["ignore", "ignore", "inherit"] });
+  inside("dpkg", "--install", "mooring.deb");
+  inside("systemctl", "--quiet", "enable", "factory", "orders", "gateway", "systemd-networkd");
+  rmSync(join(root, "mooring.deb"));
+  execFileSync("sh", ["-c", 'echo 10.0.2.100 dps.mooring.test >>"$0"/etc/hosts', root]);
+  execFileSync("mke2fs", ["-q", "-t", "ext4", "-d", root, join(work, "disk.img"), diskSize]);
+  renameSync(join(work, "disk.img"), disk);
+  rmSync(work, { recursive: true });
+}
+
+/** What an earlier state of the inputs left. */
+function discard(prefix: string): void {
+  for (const name of readdirSync(cache))
+    if (name.startsWith(prefix) || name.startsWith("new-")) rmSync(join(cache, name), { recursive: true });
+}
+
+function textsIn(directory: string): string[] {
+  const names = readdirSync(directory, { recursive: true, encoding: "utf8" }).sort();
+  const files = names.filter((name) => statSync(join(directory, name)).isFile());
+  return files.flatMap((name) => [name, readFileSync(join(directory, name), "utf8")]);
+}
+
+const fileHash = (file: string): string => createHash("sha256").update(readFileSync(file)).digest("hex");
+const hashOf = (...inputs: string[]): string =>
+  createHash("sha256").update(inputs.join("\0")).digest("hex").slice(0, 16);

@@ -1,0 +1,69 @@
+// A gateway as a whole: a disk and a TPM that outlive its boots, and QEMU for as long as it is switched on. Its only
+// cable leads to the local service, or nowhere.
+
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { inject } from "vitest";
+import { type Swtpm, startSwtpm } from "../support/swtpm.ts";
+import { writeDisk, writeOverlay } from "./disks.ts";
+import { say } from "./image.ts";
+import { type Boot, type Guest, switchOn } from "./power.ts";
+
+export interface Machine extends AsyncDisposable {
+  /** TPM2B_PUBLIC in base64, as tpm2-tools make it of the TPM that is built in. */
+  endorsementKey(): Promise<string>;
+  /** Files for the next boot: path in the guest → content. */
+  deliver(files: Readonly<Record<string, string | Buffer>>): void;
+  /** Switches it on; resolves when the system takes orders. */
+  boot(options?: Boot): Promise<Guest>;
+  /** Builds in another TPM, factory-new. */
+  replaceTpm(): Promise<void>;
+}
+
+export async function buildMachine(name: string): Promise<Machine> {
+  const { disk, kernel, initrd } = inject("image");
+  const directory = mkdtempSync(join(tmpdir(), `mooring-boot-${name}-`));
+  const overlay = join(directory, "disk.qcow2");
+  writeOverlay(overlay, disk);
+  let tpm = await newTpm();
+  let delivery: string | undefined;
+  let boots = 0;
+  let guest: Guest | undefined;
+
+  return {
+    endorsementKey: async () => {
+      await tpm.restart();
+      await tpm.tool("tpm2_createek", "-c", "ek.ctx", "-G", "rsa", "-u", "ek.pub");
+      await tpm.kill();
+      return readFileSync(join(tpm.directory, "ek.pub")).toString("base64");
+    },
+    deliver: (files) => {
+      delivery = join(directory, "delivery.img");
+      writeDisk(delivery, files);
+    },
+    boot: async (options = {}) => {
+      const home = join(directory, `boot-${++boots}`);
+      mkdirSync(home);
+      say(`${name}: switched on${options.plant ? "" : ", without a network"}`);
+      guest = await switchOn(home, { disk: overlay, kernel, initrd, delivery, tpm, ...options });
+      delivery = undefined;
+      return guest;
+    },
+    replaceTpm: async () => {
+      await tpm.stop();
+      tpm = await newTpm();
+    },
+    [Symbol.asyncDispose]: async () => {
+      await guest?.cut();
+      await tpm.stop();
+      rmSync(directory, { recursive: true });
+    },
+  };
+}
+
+async function newTpm(): Promise<Swtpm> {
+  const tpm = await startSwtpm();
+  await tpm.kill();
+  return tpm;
+}
