@@ -28,7 +28,12 @@ const machines = {
 };
 const host = process.arch === "x64" ? "amd64" : process.arch;
 const { values } = parseArgs({
-  options: { arch: { type: "string", default: host }, out: { type: "string", default: "packages" } },
+  options: {
+    arch: { type: "string", default: host },
+    out: { type: "string", default: "packages" },
+    // For tests: the same package, big and soon made.
+    uncompressed: { type: "boolean", default: false },
+  },
 });
 const { arch } = values;
 const machine = machines[arch];
@@ -194,11 +199,11 @@ function copyPages() {
   write("usr/share/man/man8/mooring.8.gz", zipped(manual("mooring.8")));
   write("usr/share/man/man5/mooring.toml.5.gz", zipped(manual("mooring.toml.5")));
   write("usr/share/bash-completion/completions/mooring", manual("completion"));
-  // Nothing is asked for before an operator has said of whom.
-  const config = output("node", "dist/main.js", "config", "example").replace(
-    /^id_scope = .*$/m,
-    '#id_scope = "0ne00000000"',
-  );
+  // Nothing is asked for before an operator has said of whom. And where systemd holds the socket, the timer and the
+  // watch on the files, nobody needs to stay: a gateway at rest has no process of ours.
+  const config = output("node", "dist/main.js", "config", "example")
+    .replace(/^id_scope = .*$/m, '#id_scope = "0ne00000000"')
+    .replace(/^idle_exit = "off" /m, 'idle_exit = "2min"');
   write("etc/mooring/config.toml", config);
   write("usr/share/doc/mooring/copyright", readFileSync("LICENSE"));
   write("usr/share/doc/mooring/LICENSE.node.gz", zipped(readFileSync(join(nodeDirectory(), "LICENSE"))));
@@ -227,7 +232,8 @@ function makeDeb() {
   mkdirSync(values.out, { recursive: true });
   const file = resolve(values.out, `mooring_${version}_${arch}.deb`);
   // One thread, because how many there are changes the bytes.
-  run("dpkg-deb", "--root-owner-group", "-Zxz", "--threads-max=1", "--build", root, file);
+  const compression = values.uncompressed ? "-Znone" : "-Zxz";
+  run("dpkg-deb", "--root-owner-group", compression, "--threads-max=1", "--build", root, file);
   return file;
 }
 
