@@ -7,9 +7,10 @@ const defaultItems = 100;
 const mostItems = 1000;
 const longestQuery = 1000;
 
-/** What the headers and the body of a query ask for. */
+/** What the headers of a query ask for. */
 export interface Query extends Page {
-  readonly limit: number;
+  /** What is listed; a continuation goes on with nothing else. */
+  readonly list: string;
 }
 
 /** What is listed, by the names that clients have for it. */
@@ -34,34 +35,34 @@ export function verifyQuery(body: unknown, from: keyof typeof sources): void {
 }
 
 /** From `x-ms-max-item-count` and `x-ms-continuation`. */
-export function readPage(headers: NodeJS.Dict<string | string[]>): Query {
+export function readPage(headers: NodeJS.Dict<string | string[]>, list: string): Query {
   const count = headers["x-ms-max-item-count"] || String(defaultItems);
   const limit = Number(count);
   if (!Number.isInteger(limit) || limit < 1)
     throw new Refusal(400000, "x-ms-max-item-count: not a positive number");
   const continuation = headers["x-ms-continuation"];
-  if (!continuation) return { limit: Math.min(limit, mostItems) };
-  return { limit: Math.min(limit, mostItems), after: readContinuation(String(continuation)) };
+  const page = { list, limit: Math.min(limit, mostItems) };
+  return continuation ? { ...page, after: readContinuation(String(continuation), list) } : page;
 }
 
 /** One row more than asked for tells whether there is another page. */
 export function cutPage<Row>(
-  { after, limit }: Query,
+  { after, limit, list }: Query,
   fetch: (page: Page) => Row[],
   idOf: (row: Row) => string,
 ): { rows: Row[]; continuation?: string } {
   const rows = fetch({ limit: limit + 1, ...(after !== undefined && { after }) });
   if (rows.length <= limit) return { rows };
   const kept = rows.slice(0, limit);
-  return { rows: kept, continuation: continueAfter(idOf(kept[limit - 1] as Row)) };
+  return { rows: kept, continuation: continueAfter(idOf(kept[limit - 1] as Row), list) };
 }
 
-const mark = "1:";
-const continueAfter = (id: string): string => Buffer.from(mark + id).toString("base64url");
+const continueAfter = (id: string, list: string): string =>
+  Buffer.from(`${list} ${id}`).toString("base64url");
 
-function readContinuation(token: string): string {
+function readContinuation(token: string, list: string): string {
   const text = Buffer.from(token, "base64url").toString();
-  if (!text.startsWith(mark))
-    throw new Refusal(400000, "x-ms-continuation: not from an answer of this service");
-  return text.slice(mark.length);
+  if (!text.startsWith(`${list} `))
+    throw new Refusal(400000, "x-ms-continuation: not from an answer to this query");
+  return text.slice(list.length + 1);
 }

@@ -24,6 +24,7 @@ import type { Registration } from "./records.ts";
 import { Refusal } from "./refusal.ts";
 import { registrationState } from "./registrar.ts";
 import type { Store } from "./store.ts";
+import { keyOf } from "./tables.ts";
 
 /** A plugin for `app.register(serviceApi(…))`; see operatorApi for what it asks of the server. */
 export function serviceApi(options: OperatorApiOptions): FastifyPluginAsync {
@@ -45,8 +46,9 @@ const versioned =
   (route: OperatorRoute): OperatorRoute<VersionedCall> =>
   (method, path, permission, answer) =>
     route(method, path, permission, (call) => {
-      const apiVersion = (call.request.query as Record<string, string | undefined>)["api-version"];
-      if (!isKnownApiVersion(apiVersion)) {
+      // Named twice, it is a list of them.
+      const apiVersion = (call.request.query as Record<string, unknown>)["api-version"];
+      if (typeof apiVersion !== "string" || !isKnownApiVersion(apiVersion)) {
         throw new Refusal(400000, apiVersion ? "api-version: not supported" : "api-version: missing");
       }
       return answer({ ...call, apiVersion });
@@ -85,7 +87,7 @@ function enrollmentRoutes<Row extends AnyEnrollment>(
 
   route("POST", `/${plural}/query`, "EnrollmentRead", ({ request, reply }) => {
     verifyQuery(request.body, plural);
-    const page = readPage(request.headers);
+    const page = readPage(request.headers, plural);
     const { rows, continuation } = cutPage(page, kind.table(store).page, kind.idOf);
     pageHeaders(reply, kind.itemType, page.limit, continuation);
     return rows.map((row) => enrollmentView(row, store));
@@ -113,7 +115,7 @@ function registrationRoutes(route: OperatorRoute<VersionedCall>, { store, log }:
 
   route("POST", "/registrations/:id/query", "RegistrationStatusRead", ({ id, request, reply }) => {
     verifyQuery(request.body, "registrations");
-    const page = readPage(request.headers);
+    const page = readPage(request.headers, `registrations/${keyOf(id)}`);
     const fetch = store.registrations.pageOfGroup.bind(undefined, id);
     const { rows, continuation } = cutPage(page, fetch, (row) => row.registrationId);
     pageHeaders(reply, "DeviceRegistration", page.limit, continuation);

@@ -355,6 +355,36 @@ describe("a query", () => {
     expect(headers["x-ms-continuation"]).toBeUndefined();
   });
 
+  it("goes on with a page of another size, and with nothing but the same list", async () => {
+    const { call, enroll, enrollGroup, store } = await openCounter();
+    for (const id of ["a", "b", "c", "d"]) enroll(id, symmetric);
+    enrollGroup("plant", symmetric);
+    const ask = (path: string, size: string, continuation?: string) =>
+      call("POST", path, undefined, {
+        headers: {
+          "x-ms-max-item-count": size,
+          ...(continuation !== undefined && { "x-ms-continuation": continuation }),
+        },
+      });
+    const next = (await ask("/enrollments/query", "1")).headers["x-ms-continuation"] as string;
+    expect((await ask("/Enrollments/query", "3", next)).body).toHaveLength(3);
+    expect((await ask("/enrollmentGroups/query", "3", next)).status).toBe(400);
+
+    for (const registrationId of ["a", "b"])
+      store.registrations.put({
+        registrationId,
+        enrollmentGroupId: "plant",
+        attestation: "symmetricKey",
+        status: "assigned",
+        createdDateTimeUtc: "",
+        lastUpdatedDateTimeUtc: "",
+        etag: "",
+      });
+    const rest = (await ask("/registrations/plant/query", "1")).headers["x-ms-continuation"] as string;
+    expect((await ask("/registrations/PLANT/query", "5", rest)).body).toHaveLength(1);
+    expect((await ask("/registrations/other/query", "5", rest)).status).toBe(400);
+  });
+
   it.each(["*", "SELECT * FROM enrollmentGroups", "select * from ENROLLMENTGROUPS;", "SELECT *"])(
     "is understood: %s",
     async (query) => {
@@ -578,6 +608,7 @@ describe("the service API is open", () => {
     ["with a policy that lacks the permission", 403000, { policy: "registrationstatusread" }],
     ["without an api-version", 400000, { version: "" }],
     ["with an unknown api-version", 400000, { version: "2000-01-01" }],
+    ["with two api-versions", 400000, { version: "2021-10-01&api-version=2021-10-01" }],
   ])("not %s", async (_, errorCode, options) => {
     const { call, enroll } = await openCounter();
     enroll("gw-1", symmetric);
