@@ -18,7 +18,10 @@ export interface OperatorApiOptions {
   readonly log: Log;
   /** Recognises a browser that is signed in to the portal; throws when what it sends is not meant by its user. */
   readonly signedIn?: (request: FastifyRequest) => Guest | undefined;
-  /** Called for each call that is authorised; throws Throttled for one too many. */
+  /**
+   * Called for each call that is authorised, but for those of the portal, which asks as often as devices register;
+   * throws Throttled for one too many.
+   */
   readonly meter?: () => void;
 }
 
@@ -92,7 +95,7 @@ export function operatorApi(
           const guest = authorization === undefined ? signedIn(request) : undefined;
           const call = { authorization, host, path, now: clock.now(), signedIn: guest?.policy };
           callers.set(request, { policy: authorize(call, store.policies.all(), permission), guest });
-          meter();
+          if (guest === undefined) meter();
         },
         handler: (request, reply) => {
           const { id = "" } = request.params as { id?: string };

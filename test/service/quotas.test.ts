@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { openStore } from "../../src/service/store.ts";
+import { openPortalCounter } from "./browser.ts";
 import { openCounter } from "./counter.ts";
 import { type Desk, temporaryFile } from "./desk.ts";
 
@@ -108,6 +109,16 @@ describe("a quota of service calls", () => {
     expect((await list()).status).toBe(429);
     expect((await call("PUT", "/mooring/quotas", none)).status).toBe(200);
     expect((await list()).status).toBe(200);
+  });
+
+  it("is not used up by the portal, which looks again whenever something happens", async () => {
+    const { browser, store } = await openPortalCounter();
+    const one = browser();
+    await one.signIn();
+    store.setQuotas({ ...none, serviceCallsPerMinute: 1 });
+    for (let n = 0; n < 3; n++) {
+      expect((await one.ask("GET", "/enrollments/x?api-version=2021-10-01")).status).toBe(404);
+    }
   });
 
   it("is not used up by those who are not let in anyway", async () => {
