@@ -58,7 +58,8 @@ export function printRows(groups: readonly (readonly Row[])[]): void {
 /** Tells what failed, why, and what to do; answers with the exit code. A bug shows its stack only when asked. */
 export function reportError(thrown: unknown, { json, verbose }: { json: boolean; verbose: boolean }): number {
   const error = asMooringError(thrown);
-  if (json) printJson({ error: errorJson(error) });
+  // In one line, as it may end a stream of events.
+  if (json) printLine(JSON.stringify({ error: errorJson(error) }));
   // The priority of sd-daemon(3): `journalctl -p err` then finds it.
   const priority = isJournalStream(process.stderr.fd) ? "<3>" : "";
   const say = (text: string): void => void process.stderr.write(`${text.replace(/^/gm, priority)}\n`);

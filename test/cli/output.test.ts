@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
-import { printFacts, printRows } from "../../src/cli/output.ts";
+import { printFacts, printRows, reportError } from "../../src/cli/output.ts";
+import { MooringError } from "../../src/errors.ts";
 
 /** What `print` writes to standard output. */
 function printed(print: () => void): string {
@@ -32,4 +33,13 @@ describe("columns", () => {
     ];
     expect(shown).toEqual(Array.from({ length: 2 }, () => "substatus  ·[2Jwiped···1A\n"));
   });
+});
+
+it("a failure is one line of JSON for scripts, which may read events line by line", () => {
+  vi.spyOn(process.stderr, "write").mockReturnValue(true);
+  const failure = new MooringError("ERR_SERVICE_START", "cannot listen on port 8443");
+  const out = printed(() => reportError(failure, { json: true, verbose: false }));
+  vi.restoreAllMocks();
+  expect(out.indexOf("\n")).toBe(out.length - 1);
+  expect(JSON.parse(out)).toMatchObject({ error: { code: "ERR_SERVICE_START", exitCode: 69 } });
 });
