@@ -1,6 +1,6 @@
 // `enrollment create` and `enrollment-group create`.
 
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import type { Enrollments } from "../enrollment/client.ts";
 import { ifThere } from "../enrollment/if-there.ts";
 import type { AnyEnrollment } from "../enrollment/record.ts";
@@ -52,7 +52,9 @@ const forGroup = (command: Command): Command =>
     .description("let all devices of a CA or a group key register")
     .requiredOption("--group-id <id>", "name of the group")
     .option("--certificate <file>", "the CA that signs the devices' certificates, PEM or DER")
-    .option("--secondary-certificate <file>", "a second CA, to roll over to");
+    .option("--secondary-certificate <file>", "a second CA, to roll over to")
+    // Known, to be refused with the reason.
+    .addOption(new Option("--endorsement-key <base64>").hideHelp());
 
 const deviceExamples = `
 
@@ -87,6 +89,15 @@ async function subjectOf(
   kind: CommandKind,
 ): Promise<Pick<AnyEnrollment, "attestation"> & { id: string }> {
   const given = options[kind.idOption];
+  if (kind.command === "enrollment-group" && options.endorsementKey !== undefined) {
+    throw new MooringError(
+      "ERR_USAGE",
+      "an endorsement key is that of one TPM, and a group is of many devices",
+      {
+        hint: "enroll each TPM by itself: `mooring enrollment create`, or `mooring enrollment import` for thousands",
+      },
+    );
+  }
   if (!options.thisDevice) {
     if (given === undefined)
       throw new MooringError("ERR_USAGE", "which one? give --registration-id, or --this-device");

@@ -116,6 +116,14 @@ describe("mooring enrollment", () => {
     expect((await enrollment(...args)).code).toBe(code);
   });
 
+  it("says why a group takes no TPM, and what to do", async () => {
+    const group = ["create", "--group-id", "plant", "--endorsement-key", endorsementKey];
+    const { code, err } = await mooring("enrollment-group", ...group);
+    expect(code).toBe(64);
+    expect(err).toContain("an endorsement key is that of one TPM");
+    expect(err).toContain("mooring enrollment create");
+  });
+
   it("says why an update leaves the credential alone, and what to do", async () => {
     const { err } = await enrollment("update", "gw-2", "--certificate", "new.pem");
     expect(err).toContain("never changes how a device proves itself");
