@@ -56,7 +56,7 @@ const cells = (row: RegistrationRecord): string[] => [
   row.assignedHub ?? row.errorMessage ?? "",
   row.deviceId ?? "",
   row.lastUpdatedDateTimeUtc ?? "",
-  row.enrollmentGroupId === undefined ? "its own enrollment" : row.enrollmentGroupId,
+  through(row),
 ];
 
 async function* everywhere(
@@ -66,10 +66,13 @@ async function* everywhere(
   try {
     yield* client.management.registrations(waiting);
   } catch (error) {
-    if (!(error instanceof MooringError) || error.code !== "ERR_LOCAL_ONLY") throw error;
+    if (!isLocalOnly(error)) throw error;
     yield* byEnrollment(client, waiting);
   }
 }
+
+const isLocalOnly = (error: unknown): boolean =>
+  error instanceof MooringError && error.code === "ERR_LOCAL_ONLY";
 
 async function* byEnrollment(
   client: ServiceClient,
@@ -95,13 +98,34 @@ function addShow(command: Command): void {
   withServiceOptions(command.argument("<id>", "the registration id"))
     .description("print what became of one device")
     .action(async (id: string, options: ServiceOptions) => {
-      const row = await withServiceClient(options, (client, { signal }) =>
-        client.registrations.get(id, { signal }),
-      );
+      const row = await withServiceClient(options, (client, { signal }) => one(id, client, { signal }));
       if (options.json) printJson(row);
       else printRegistration(row);
     });
 }
+
+/** The local service tells more of it than Azure's. */
+async function one(
+  id: string,
+  { management, registrations }: ServiceClient,
+  waiting: { signal: AbortSignal },
+): Promise<RegistrationRecord> {
+  try {
+    return await management.registration(id, waiting);
+  } catch (error) {
+    if (!isLocalOnly(error)) throw error;
+    return registrations.get(id, waiting);
+  }
+}
+
+/** The service API says both by the member that it names after the attestation. */
+const through = ({ enrollmentGroupId, x509, symmetricKey }: RegistrationRecord): string =>
+  enrollmentGroupId ?? (x509 ?? symmetricKey)?.enrollmentGroupId ?? "its own enrollment";
+const attestationOf = ({ attestation, x509, symmetricKey }: RegistrationRecord): string =>
+  attestation ?? (x509 ? "x509" : symmetricKey ? "symmetricKey" : "tpm");
+
+const json = (value: unknown): string | undefined =>
+  value === undefined ? undefined : JSON.stringify(value);
 
 const printRegistration = (row: RegistrationRecord): void =>
   printFacts({
@@ -111,8 +135,10 @@ const printRegistration = (row: RegistrationRecord): void =>
     hub: row.assignedHub,
     "device id": row.deviceId,
     error: row.errorMessage && `${row.errorCode}: ${row.errorMessage}`,
-    through: row.enrollmentGroupId,
-    attestation: row.attestation,
+    through: through(row),
+    attestation: attestationOf(row),
+    "payload of the device": json(row.devicePayload),
+    "answer of the webhook": json(row.payload),
     first: row.createdDateTimeUtc,
     last: row.lastUpdatedDateTimeUtc,
     etag: row.etag,

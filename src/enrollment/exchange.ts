@@ -146,7 +146,7 @@ function refusal(
       hint: "check the policy and the key in the connection string",
     }),
     ...(status === 404 &&
-      path.startsWith("/registrations/") && { hint: "list them with `mooring registration list`" }),
+      /^(\/mooring)?\/registrations\//.test(path) && { hint: "list them with `mooring registration list`" }),
   };
   const said = typeof message === "string" ? `: ${message}` : "";
   return new MooringError(codeFor(status), `the service refuses ${method} ${path}${said}`, details);

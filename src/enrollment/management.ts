@@ -49,6 +49,8 @@ export interface Management {
   setQuotas(quotas: Quotas, options: Waiting): Promise<Quotas>;
   /** All of them, those whose enrollment is gone included. */
   registrations(options: Waiting): AsyncGenerator<RegistrationRecord>;
+  /** One of them, with what the service API leaves out. */
+  registration(id: string, options: Waiting): Promise<RegistrationRecord>;
   portalLink(options: Waiting): Promise<PortalLink>;
   readonly scenarios: Scenarios;
 }
@@ -94,6 +96,8 @@ export function management(ask: Ask, connection: ServiceConnection): Management 
         after = page.next;
       } while (after !== undefined);
     },
+    registration: (id, { signal }) =>
+      call({ method: "GET", path: `/mooring/registrations/${encodeURIComponent(id)}`, signal }),
     portalLink: ({ signal }) => call({ method: "POST", path: "/mooring/portal-links", signal }),
     scenarios: scenarios(call),
   };

@@ -79,6 +79,13 @@ export interface RegistrationRecord {
   /** Known when it came through a group. */
   readonly enrollmentGroupId?: string;
   readonly attestation?: string;
+  /** The service API has one of these instead; a TPM leaves none. */
+  readonly x509?: { readonly enrollmentGroupId?: string };
+  readonly symmetricKey?: { readonly enrollmentGroupId?: string };
+  /** What the device sent along; only the local service tells it. */
+  readonly devicePayload?: unknown;
+  /** What a webhook answered for the device. */
+  readonly payload?: unknown;
 }
 
 /** What a bulk request says about the items that were not taken. */

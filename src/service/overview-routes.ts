@@ -6,9 +6,9 @@ import { groupKind, individualKind } from "./enrollment-kind.ts";
 import { enrollmentView } from "./enrollment-view.ts";
 import { readInput } from "./json-input.ts";
 import type { OperatorApiOptions, OperatorRoute } from "./operator-api.ts";
-import type { EnrollmentGroup, Registration } from "./records.ts";
-import { registrationState } from "./registrar.ts";
+import type { EnrollmentGroup } from "./records.ts";
 import { mostMinutes } from "./registration-minutes.ts";
+import { findRegistration, registrationView } from "./registration-view.ts";
 import type { Search } from "./search.ts";
 import { azureTime } from "./stamps.ts";
 import type { Store } from "./store.ts";
@@ -46,6 +46,9 @@ export function overviewRoutes(route: OperatorRoute, { store }: OperatorApiOptio
     idOf: (row) => row.registrationId,
     view: registrationView,
   });
+  route("GET", "/mooring/registrations/:id", "RegistrationStatusRead", ({ id }) =>
+    registrationView(findRegistration(store, id)),
+  );
 }
 
 const wholeNumber = (least: number, most: number, otherwise: number) =>
@@ -125,14 +128,3 @@ function searchGroups(
   });
   return found.slice(0, limit);
 }
-
-/** As the service API shows it, and what it leaves out or hides in the name of a member. */
-const registrationView = (row: Registration): unknown => {
-  const { attestation, enrollmentGroupId, devicePayload } = row;
-  return {
-    ...registrationState(row),
-    attestation,
-    ...(enrollmentGroupId !== undefined && { enrollmentGroupId }),
-    ...(devicePayload !== undefined && { devicePayload }),
-  };
-};

@@ -20,10 +20,9 @@ import {
 } from "./operator-api.ts";
 import { cutPage, readPage, verifyQuery } from "./paging.ts";
 import { createMeter } from "./quotas.ts";
-import type { Registration } from "./records.ts";
 import { Refusal } from "./refusal.ts";
 import { registrationState } from "./registrar.ts";
-import type { Store } from "./store.ts";
+import { findRegistration } from "./registration-view.ts";
 import { keyOf } from "./tables.ts";
 
 /** A plugin for `app.register(serviceApi(…))`; see operatorApi for what it asks of the server. */
@@ -121,13 +120,6 @@ function registrationRoutes(route: OperatorRoute<VersionedCall>, { store, log }:
     pageHeaders(reply, "DeviceRegistration", page.limit, continuation);
     return rows.map(registrationState);
   });
-}
-
-function findRegistration(store: Store, id: string): Registration {
-  const registration = store.registrations.get(id);
-  if (!registration)
-    throw new Refusal(404202, `Registration not found: registrationId ${JSON.stringify(id)}.`);
-  return registration;
 }
 
 /** The last page has no continuation. */

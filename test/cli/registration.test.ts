@@ -25,7 +25,7 @@ async function register(id: string, keyOption: "key_file" | "group_key_file"): P
     `[provisioning]\nendpoint = "localhost"\nid_scope = "${service.idScope}"\nca_file = "${service.caFile}"\n` +
       `transport = "https"\n[provisioning.ports]\nhttps = ${service.httpsPort}\n` +
       `[identity]\nsource = "symmetric-key"\nregistration_id = "${id}"\n` +
-      `[identity.symmetric_key]\n${keyOption} = "${join(directory, "key")}"\n[state]\ndirectory = "${home}/state"\n`,
+      `[identity.symmetric_key]\n${keyOption} = "${join(directory, "key")}"\n[provisioning.payload]\nboard = "b7"\n[state]\ndirectory = "${home}/state"\n`,
   );
   expect(await commandLine("provision", "--config", config)).toMatchObject({ code: 0 });
 }
@@ -41,6 +41,19 @@ beforeAll(async () => {
   await register("gw-b", "group_key_file");
 });
 afterAll(() => service.stop());
+
+/** Against a service that has the service API and nothing else. */
+async function likeAzure(...args: string[]): Promise<Said> {
+  await using line = await serviceLine(service);
+  line.spoil = async ({ url }, _count, handOn) =>
+    url.startsWith("/mooring/")
+      ? { status: 404, body: '{"errorCode":404000,"message":"Resource not found"}' }
+      : handOn();
+  const [file, ca] = [join(directory, "line"), join(directory, "line.pem")];
+  writeFileSync(file, line.connectionString);
+  writeFileSync(ca, line.certificate);
+  return await commandLine(...args, "--service-file", file, "--ca-file", ca);
+}
 
 const listed = async (...options: string[]): Promise<string[]> =>
   ((await mooring("registration", "list", "--json", ...options)).json() as { registrationId: string }[]).map(
@@ -62,17 +75,25 @@ describe("mooring registration", () => {
   });
 
   it("asks every enrollment where nobody lists them all, as in Azure", async () => {
-    await using line = await serviceLine(service);
-    line.spoil = async ({ url }, _count, handOn) =>
-      url.startsWith("/mooring/")
-        ? { status: 404, body: '{"errorCode":404000,"message":"Resource not found"}' }
-        : handOn();
-    const [file, ca] = [join(directory, "line"), join(directory, "line.pem")];
-    writeFileSync(file, line.connectionString);
-    writeFileSync(ca, line.certificate);
-    const { out } = await commandLine("registration", "list", "--service-file", file, "--ca-file", ca);
+    const { out } = await likeAzure("registration", "list");
     expect(out).toMatch(/^gw-own +assigned .+ its own enrollment$/m);
     expect(out).toMatch(/^gw-a +assigned .+ plant$/m);
+  });
+
+  it("shows one, with how the device proved itself and what it sent along", async () => {
+    const { out } = await mooring("registration", "show", "gw-a");
+    expect(out).toMatch(/^through +plant$/m);
+    expect(out).toMatch(/^attestation +symmetricKey$/m);
+    expect(out).toMatch(/^payload of the device +\{"board":"b7"\}$/m);
+    const { out: own } = await mooring("registration", "show", "GW-OWN");
+    expect(own).toMatch(/^through +its own enrollment$/m);
+  });
+
+  it("shows one of Azure's, which says the same in other words and knows no payload", async () => {
+    const { out } = await likeAzure("registration", "show", "gw-a");
+    expect(out).toMatch(/^through +plant$/m);
+    expect(out).toMatch(/^attestation +symmetricKey$/m);
+    expect(out).not.toContain("payload");
   });
 
   it("shows and deletes one, and says where to look for one that is not there", async () => {

@@ -123,7 +123,7 @@ describe("registrations", () => {
     await live(tab);
     await tab.visit("#/registrations", "Registrations");
     await said(tab, "No device has registered yet");
-    expect(await register(service, "presses", "press-1")).toBe(200);
+    expect(await register(service, "presses", "press-1", { board: "<b>7</b>" })).toBe(200);
     await page.getByRole("link", { name: "press-1" }).waitFor();
     await register(service, "orphans", "orphan-1");
     const failed = page.getByRole("row", { name: /orphan-1/ });
@@ -148,6 +148,7 @@ describe("registrations", () => {
     const { page } = tab;
     await tab.visit("#/registrations/press-1", "press-1");
     await said(tab, "first assignment");
+    await said(tab, '{"board":"<b>7</b>"}');
     await page.getByRole("link", { name: "presses" }).waitFor();
     await tab.picture("registration");
     await page.getByRole("button", { name: "Delete…" }).click();

@@ -95,6 +95,7 @@ const routes: readonly [string, string, readonly unknown[]][] = [
   ["GET", "/mooring/quotas", []],
   ["PUT", "/mooring/quotas", [{ registrationsPerMinute: null, serviceCallsPerMinute: null }]],
   ["GET", "/mooring/registrations", []],
+  ["GET", "/mooring/registrations/:id", []],
   ["GET", "/mooring/enrollments", []],
   ["GET", "/mooring/enrollmentGroups", []],
   ["GET", "/mooring/statistics", []],

@@ -176,6 +176,8 @@ describe("a list", () => {
     expect(ids((await one.ask("GET", "/mooring/registrations?status=failed")).body.items)).toEqual([]);
     const { body: state } = await one.ask("GET", "/registrations/gw-1?api-version=2021-10-01");
     expect(body.items[0]).toMatchObject(state);
+    expect((await one.ask("GET", "/mooring/registrations/GW-2")).body).toEqual(body.items[1]);
+    expect((await one.ask("GET", "/mooring/registrations/gw-3")).body.errorCode).toBe(404202);
   });
 
   it.each([

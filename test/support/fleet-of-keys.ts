@@ -24,6 +24,7 @@ export async function register(
   { httpsPort, idScope, caFile }: LocalService,
   group: string,
   registrationId: string,
+  payload?: unknown,
 ): Promise<number> {
   const key = createHmac("sha256", Buffer.from(groupKey(group), "base64"))
     .update(registrationId)
@@ -43,7 +44,7 @@ export async function register(
       authorization: `SharedAccessSignature sr=${resource}&sig=${encodeURIComponent(signature)}&se=${expiry}&skn=registration`,
     },
   });
-  sending.end(JSON.stringify({ registrationId }));
+  sending.end(JSON.stringify({ registrationId, payload }));
   const [answer] = await once(sending, "response");
   answer.resume();
   await once(answer, "end");

@@ -42,9 +42,6 @@ export const deleteEnrollment = (kind: EnrollmentKind, id: string, etag: string 
 export const fetchKeys = (kind: EnrollmentKind, id: string): Promise<Attestation> =>
   call("POST", pathOf(kind, id, "/attestationmechanism"));
 
-export const fetchRegistration = (id: string, signal: AbortSignal): Promise<RegistrationRecord> =>
-  call("GET", `/registrations/${encodeURIComponent(id)}?${apiVersion}`, { signal });
-
 export const deleteRegistration = (id: string, etag: string | undefined): Promise<void> =>
   call("DELETE", `/registrations/${encodeURIComponent(id)}?${apiVersion}`, { ifMatch: etag });
 

@@ -1,13 +1,25 @@
 // The management API: what the local service offers beside Azure's service API.
 
 import { call } from "./call.ts";
-import type { CertificateReport, Hub, Overview, Page, Quotas, Statistics } from "./records.ts";
+import type {
+  CertificateReport,
+  Hub,
+  Overview,
+  Page,
+  Quotas,
+  RegistrationRecord,
+  Statistics,
+} from "./records.ts";
 
 export const fetchOverview = (signal: AbortSignal): Promise<Overview> =>
   call("GET", "/mooring/overview", { signal });
 
 export const fetchStatistics = (minutes: number, signal: AbortSignal): Promise<Statistics> =>
   call("GET", `/mooring/statistics?minutes=${minutes}`, { signal });
+
+/** With what the device sent along. */
+export const fetchRegistration = (id: string, signal: AbortSignal): Promise<RegistrationRecord> =>
+  call("GET", `/mooring/registrations/${encodeURIComponent(id)}`, { signal });
 
 export const fetchHubs = (signal: AbortSignal): Promise<readonly Hub[]> =>
   call("GET", "/mooring/hubs", { signal });

@@ -73,6 +73,9 @@ export interface RegistrationRecord {
   readonly createdDateTimeUtc?: string;
   readonly lastUpdatedDateTimeUtc?: string;
   readonly etag?: string;
+  /** What the device sent along; only the management API tells it. */
+  readonly devicePayload?: unknown;
+  /** What the enrollment's webhook answered for the device. */
   readonly payload?: unknown;
 }
 

@@ -20,7 +20,8 @@ export function RegistrationFacts({
 }: {
   readonly registration: RegistrationRecord;
 }): JSX.Element {
-  const { status, substatus, assignedHub, deviceId, errorCode, errorMessage, payload } = registration;
+  const { status, substatus, assignedHub, deviceId, errorCode, errorMessage, devicePayload, payload } =
+    registration;
   return (
     <FactList>
       <Fact name="Status">
@@ -41,8 +42,13 @@ export function RegistrationFacts({
       <Fact name="Last updated">
         <Moment at={registration.lastUpdatedDateTimeUtc} />
       </Fact>
+      {devicePayload !== undefined && (
+        <Fact name="Payload of the device">
+          <code>{JSON.stringify(devicePayload)}</code>
+        </Fact>
+      )}
       {payload !== undefined && (
-        <Fact name="Payload">
+        <Fact name="Answer of the webhook">
           <code>{JSON.stringify(payload)}</code>
         </Fact>
       )}

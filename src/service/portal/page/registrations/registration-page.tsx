@@ -2,9 +2,9 @@
 
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { fetchRegistration } from "../data/enrollment-calls.ts";
 import { useLiveBursts } from "../data/live.ts";
 import { useLoad } from "../data/load.ts";
+import { fetchRegistration } from "../data/management-calls.ts";
 import { groupOf } from "../data/registration-view.ts";
 import { go, hrefOf } from "../data/route.ts";
 import { useMay } from "../data/session.ts";
