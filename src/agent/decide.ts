@@ -12,7 +12,7 @@ export interface Wanted {
   readonly publicKeySha256?: string;
 }
 
-export interface Policy {
+interface Policy {
   /** What a change of configuration or identity leads to. */
   readonly onChange: "auto" | "ask";
   /** What becomes of the assignment when its enrollment is disabled or gone. */
