@@ -71,7 +71,7 @@ describe("with a daemon, a command", () => {
       ...publicPart(direct),
     });
     expect(await succeed(gateway.run("status"))).toMatchObject({
-      alive,
+      alive: { ...alive, since: expect.any(String) },
       usable: { yes: true, generation: 1, assignment: publicPart(direct) },
       decision: { act: "keep" },
     });
