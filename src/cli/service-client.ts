@@ -1,8 +1,10 @@
 // How commands reach the service API: options, environment, and the open client they end in.
 
 import { readFileSync } from "node:fs";
-import type { Command } from "commander";
+import { join } from "node:path";
+import { type Command, Option } from "commander";
 import type { ServiceClient } from "../enrollment/client.ts";
+import type { ServiceConnection } from "../enrollment/connection-string.ts";
 import { MooringError } from "../errors.ts";
 import { commandTools } from "./options.ts";
 
@@ -10,6 +12,8 @@ export interface ServiceOptions {
   readonly service?: string;
   readonly serviceFile?: string;
   readonly caFile?: string;
+  /** Of a local service: both files are in it. */
+  readonly data?: string;
   readonly json?: boolean;
 }
 
@@ -18,6 +22,12 @@ export const withServiceOptions = (command: Command): Command =>
     .option("--service-file <file>", "file with the service's connection string (default: $MOORING_SERVICE)")
     .option("--service <string>", "the connection string itself; other users of this machine can see it")
     .option("--ca-file <file>", "CA to trust in place of the system's (default: $MOORING_SERVICE_CA)")
+    .addOption(
+      new Option(
+        "--data <directory>",
+        "data directory of a local service, in place of --service-file and --ca-file",
+      ).conflicts(["service", "serviceFile", "caFile"]),
+    )
     .option("--json", "print JSON for scripts");
 
 /** For work of many requests: a busy service is waited for, and `onWait` told. */
@@ -34,12 +44,13 @@ export async function withServiceClient<Result>(
   longWork?: LongWork,
 ): Promise<Result> {
   const { openServiceClient } = await import("../enrollment/client.ts");
-  const { parseConnectionString } = await import("../enrollment/connection-string.ts");
-  const caFile = options.caFile ?? process.env["MOORING_SERVICE_CA"];
+  const connection = await readConnection(options);
+  const caFile = options.data === undefined ? options.caFile : join(options.data, "ca.pem");
+  const trusted = caFile ?? process.env["MOORING_SERVICE_CA"];
   const tools = commandTools({});
   const client = openServiceClient({
-    connection: parseConnectionString(connectionString(options)),
-    ca: caFile === undefined ? undefined : readInput(caFile).toString(),
+    connection,
+    ca: trusted === undefined ? undefined : readInput(trusted).toString(),
     clock: tools.clock,
     patience: longWork && { ...tools, random: Math.random, onWait: longWork.onWait },
   });
@@ -50,14 +61,21 @@ export async function withServiceClient<Result>(
   }
 }
 
-function connectionString({ service, serviceFile }: ServiceOptions): string {
+/** Throws ERR_CONNECTION_STRING, or ERR_USAGE for a file that cannot be read. */
+export async function readConnection(options: ServiceOptions): Promise<ServiceConnection> {
+  const { parseConnectionString } = await import("../enrollment/connection-string.ts");
+  return parseConnectionString(connectionString(options));
+}
+
+function connectionString({ service, serviceFile, data }: ServiceOptions): string {
+  if (data !== undefined) return readInput(join(data, "connection-string")).toString();
   if (service !== undefined) return service;
   if (serviceFile !== undefined) return readInput(serviceFile).toString();
   const fromEnvironment = process.env["MOORING_SERVICE"];
   if (fromEnvironment) return fromEnvironment;
   throw new MooringError(
     "ERR_CONNECTION_STRING",
-    "which service? neither --service-file nor MOORING_SERVICE names one",
+    "which service? neither --service-file nor --data nor MOORING_SERVICE names one",
   );
 }
 

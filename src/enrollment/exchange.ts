@@ -1,12 +1,12 @@
 // One request to the service API: signed, sent, and its answer or its failure put into our words.
 
-import { createHmac } from "node:crypto";
 import { type Agent, request } from "node:https";
 import { json } from "node:stream/consumers";
 import { type ErrorCode, MooringError } from "../errors.ts";
 import type { Clock } from "../system/clock.ts";
 import { networkError } from "../system/network-error.ts";
 import type { ServiceConnection } from "./connection-string.ts";
+import { serviceToken } from "./service-token.ts";
 
 const apiVersion = "2021-10-01";
 const tokenLifetimeSeconds = 300;
@@ -72,6 +72,7 @@ function send(
 ): Promise<ServiceAnswer & { status: number }> {
   const { host, port } = connection;
   const text = body === undefined ? "" : JSON.stringify(body);
+  const expiresAt = Math.floor(clock.now() / 1000) + tokenLifetimeSeconds;
   return new Promise((resolve, reject) => {
     const sent = request({
       agent,
@@ -83,7 +84,7 @@ function send(
       signal,
       headers: {
         accept: "application/json",
-        authorization: serviceToken(connection, clock.now()),
+        authorization: serviceToken(connection, { expiresAt }),
         ...(body !== undefined && { "content-type": "application/json; charset=utf-8" }),
         ...(method !== "GET" && { "content-length": Buffer.byteLength(text) }),
         ...headers,
@@ -110,14 +111,6 @@ function send(
     });
     sent.end(text);
   });
-}
-
-/** Good for the whole service, for a few minutes (DPS, control access: security tokens). */
-function serviceToken({ host, keyName, key }: ServiceConnection, now: number): string {
-  const resource = encodeURIComponent(host.includes(":") ? `[${host}]` : host);
-  const expiry = Math.floor(now / 1000) + tokenLifetimeSeconds;
-  const signature = createHmac("sha256", key.reveal()).update(`${resource}\n${expiry}`).digest("base64");
-  return `SharedAccessSignature sr=${resource}&sig=${encodeURIComponent(signature)}&se=${expiry}&skn=${encodeURIComponent(keyName)}`;
 }
 
 function refusal(

@@ -241,3 +241,43 @@ describe("mooring service quota", () => {
     expect((await mooring("quota", "set", "--service-calls", "none")).code).toBe(0);
   });
 });
+
+describe("mooring service token", () => {
+  const ask = async (token: string, path: string): Promise<number> => {
+    const question = request({
+      host: "localhost",
+      port: service.httpsPort,
+      path: `${path}?api-version=2021-10-01`,
+      ca: readFileSync(service.caFile),
+      headers: { authorization: token },
+    });
+    question.end();
+    const [answer] = await once(question, "response");
+    answer.resume();
+    return answer.statusCode;
+  };
+
+  it("opens the service API, for as long as it says", async () => {
+    const { token, expiresAtUtc } = (await mooring("token", "--minutes", "5", "--json")).json() as {
+      token: string;
+      expiresAtUtc: string;
+    };
+    expect(await ask(token, "/enrollments/x")).toBe(404);
+    expect(Number(/&se=(\d+)&/.exec(token)?.[1]) * 1000).toBe(Date.parse(expiresAtUtc));
+    expect((await mooring("token", "--header")).out).toMatch(
+      /^Authorization: SharedAccessSignature sr=\S+\n$/,
+    );
+  });
+
+  it("may be good for a part of it only", async () => {
+    const { out } = await commandLine("service", "token", "--data", directory, "--path", "/enrollments/one/");
+    expect(await ask(out.trim(), "/enrollments/one")).toBe(404);
+    expect(await ask(out.trim(), "/enrollments/other")).toBe(401);
+  });
+});
+
+it.each(["--service-file", "--ca-file"])("--data stands for %s and not beside it", async (option) => {
+  expect((await commandLine("service", "hub", "list", "--data", directory)).code).toBe(0);
+  const both = ["service", "hub", "list", "--data", directory, option, service.caFile];
+  expect(await commandLine(...both)).toMatchObject({ code: 64, err: expect.stringContaining(option) });
+});
