@@ -6,10 +6,8 @@ import { fileURLToPath } from "node:url";
 /** Places where a compiled file may be, in order. */
 export function nativePlaces(fileName: string): string[] {
   const here = dirname(fileURLToPath(import.meta.url));
-  // dist/*.js, then src/system/*.ts, then the package's own directory.
-  return [
-    join(here, "../native/build", fileName),
-    join(here, "../../native/build", fileName),
-    join("/usr/lib/mooring", fileName),
-  ];
+  // A package has them beside the program; otherwise it is dist/*.js or src/system/*.ts that looks for them.
+  return [here, join(here, "../native/build"), join(here, "../../native/build")].map((directory) =>
+    join(directory, fileName),
+  );
 }
