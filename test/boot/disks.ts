@@ -10,13 +10,13 @@ export function writeOverlay(file: string, original: string): void {
   execFileSync("qemu-img", ["create", "-q", "-f", "qcow2", "-b", original, "-F", "raw", file]);
 }
 
-/** A disk with these files: path → content. */
+/** A disk with these files: path → content. Keys are for their owner alone. */
 export function writeDisk(file: string, files: Readonly<Record<string, string | Buffer>>): void {
   const root = mkdtempSync(join(tmpdir(), "mooring-disk-"));
   let bytes = 0;
   for (const [path, content] of Object.entries(files)) {
     mkdirSync(dirname(join(root, path)), { recursive: true });
-    writeFileSync(join(root, path), content);
+    writeFileSync(join(root, path), content, { mode: path.endsWith("key.pem") ? 0o600 : 0o644 });
     bytes += content.length;
   }
   const kibibytes = Math.ceil(bytes / 1024) * 2 + 2048;

@@ -2,23 +2,23 @@
 
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { say } from "./image.ts";
-import { openPlant, type Plant } from "./plant.ts";
+import { openPlant, type Plant, statusOf, tpmSettings, worksAt, worksFor } from "./plant.ts";
 import type { Guest } from "./power.ts";
 
 let plant: Plant;
 beforeAll(async () => {
-  plant = await openPlant("first-boot", '[daemon]\nidle_exit = "20s"');
+  plant = await openPlant("first-boot", `${tpmSettings}[daemon]\nidle_exit = "20s"`);
   await plant.enroll();
+  plant.gateway.deliver(plant.files);
 });
 afterAll(() => plant?.[Symbol.asyncDispose]());
 
 it("provisions by itself at the first boot, and starts who waits for the assignment", async () => {
-  const { gateway, service, assigned } = plant;
-  const guest = await gateway.boot({ plant: service.httpsPort });
-  await guest.until("systemctl is-active gateway");
-  expect(await guest.sh("journalctl -q -b -u gateway -o cat")).toContain(assigned());
+  const { gateway, network } = plant;
+  const guest = await gateway.boot({ network });
+  expect(await worksFor(guest)).toBe(worksAt());
 
-  expect(JSON.parse(await guest.sh("mooring status --json"))).toMatchObject({
+  expect(await statusOf(guest)).toMatchObject({
     usable: { yes: true, assignment: { attestation: "tpm", assignedHub: "first.hub.example" } },
     confirmed: { by: "service" },
   });
@@ -38,17 +38,15 @@ it("provisions by itself at the first boot, and starts who waits for the assignm
 });
 
 it("publishes the same assignment at the second boot, with no network and nothing said to it", async () => {
-  const { gateway, assigned } = plant;
-  const guest = await gateway.boot();
-  await guest.until("systemctl is-active gateway");
-  expect(await guest.sh("journalctl -q -b -u gateway -o cat")).toContain(assigned());
+  const guest = await plant.gateway.boot();
+  expect(await worksFor(guest)).toBe(worksAt());
   await report(guest, "second boot");
   await expectCleanJournal(guest);
 
   // At rest there is nobody, and whoever asks brings the agent back.
   await guest.until('test "$(systemctl is-active mooring)" = inactive');
   expect(await guest.sh("pgrep -u mooring || true")).toBe("");
-  expect(JSON.parse(await guest.sh("mooring status --json"))).toMatchObject({ alive: { running: true } });
+  expect(await statusOf(guest)).toMatchObject({ alive: { running: true } });
   await expectCleanJournal(guest);
   expect(guest.sent()).toEqual([]);
 });

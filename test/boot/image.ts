@@ -15,12 +15,14 @@ import {
   statSync,
 } from "node:fs";
 import { homedir } from "node:os";
-import { basename, join, resolve } from "node:path";
+import { basename, join } from "node:path";
 
 export interface Image {
   readonly disk: string;
   readonly kernel: string;
   readonly initrd: string;
+  /** The package that is installed in it. */
+  readonly packageFile: string;
 }
 
 const cache = process.env["MOORING_BOOT_CACHE"] ?? join(homedir(), ".cache/mooring-boot");
@@ -51,9 +53,14 @@ export function prepareImage(packageFile: string): Image {
   mkdirSync(cache, { recursive: true });
   const base = baseSystem();
   const inputs = [basename(base), fileHash(packageFile), diskSize, ...textsIn(guestFiles)];
-  const disk = join(cache, `disk-${hashOf(...inputs)}.img`);
-  if (!existsSync(disk)) makeDisk(disk, base, resolve(packageFile));
-  return { disk, kernel: join(base, "vmlinuz"), initrd: join(base, "initrd.img") };
+  const disk = join(cache, `disk-${hashOf(...inputs)}`);
+  if (!existsSync(disk)) makeDisk(disk, base, packageFile);
+  return {
+    disk: join(disk, "disk.img"),
+    packageFile: join(disk, basename(packageFile)),
+    kernel: join(base, "vmlinuz"),
+    initrd: join(base, "initrd.img"),
+  };
 }
 
 /** A directory with the root file system as an archive, the kernel and its first file system. */
@@ -80,6 +87,7 @@ function list(archive: string, prefix: string): string[] {
   return names.filter((name) => name.startsWith(prefix));
 }
 
+/** A directory with the disk, and the package that is on it. */
 function makeDisk(disk: string, base: string, packageFile: string): void {
   say(`installing ${basename(packageFile)} into the image`);
   discard("disk-");
@@ -90,14 +98,24 @@ function makeDisk(disk: string, base: string, packageFile: string): void {
   execFileSync("cp", ["-r", "--preserve=mode", `${guestFiles}/.`, root]);
   cpSync(packageFile, join(root, "mooring.deb"));
   const inside = (...command: string[]): void =>
-    void execFileSync("chroot", [root, ...command], { stdio: ["ignore", "ignore", "inherit"] });
+    void execFileSync("chroot", [root, ...command], { stdio: ["ignore", "ignore", "pipe"] });
   inside("dpkg", "--install", "mooring.deb");
-  inside("systemctl", "--quiet", "enable", "factory", "orders", "gateway", "systemd-networkd");
+  inside(
+    "systemctl",
+    "--quiet",
+    "enable",
+    "factory",
+    "orders",
+    "gateway",
+    "gateway-restart.path",
+    "systemd-networkd",
+  );
   rmSync(join(root, "mooring.deb"));
   execFileSync("sh", ["-c", 'echo 10.0.2.100 dps.mooring.test >>"$0"/etc/hosts', root]);
   execFileSync("mke2fs", ["-q", "-t", "ext4", "-d", root, join(work, "disk.img"), diskSize]);
-  renameSync(join(work, "disk.img"), disk);
-  rmSync(work, { recursive: true });
+  rmSync(root, { recursive: true });
+  cpSync(packageFile, join(work, basename(packageFile)));
+  renameSync(work, disk);
 }
 
 /** What an earlier state of the inputs left. */

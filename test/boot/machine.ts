@@ -12,7 +12,7 @@ import { type Boot, type Guest, switchOn } from "./power.ts";
 
 export interface Machine extends AsyncDisposable {
   /** TPM2B_PUBLIC in base64, as tpm2-tools make it of the TPM that is built in. */
-  endorsementKey(): Promise<string>;
+  readonly endorsementKey: string;
   /** Files for the next boot: path in the guest → content. */
   deliver(files: Readonly<Record<string, string | Buffer>>): void;
   /** Switches it on; resolves when the system takes orders. */
@@ -26,17 +26,14 @@ export async function buildMachine(name: string): Promise<Machine> {
   const directory = mkdtempSync(join(tmpdir(), `mooring-boot-${name}-`));
   const overlay = join(directory, "disk.qcow2");
   writeOverlay(overlay, disk);
-  let tpm = await newTpm();
+  let { tpm, endorsementKey } = await newTpm();
   let delivery: string | undefined;
   let boots = 0;
   let guest: Guest | undefined;
 
   return {
-    endorsementKey: async () => {
-      await tpm.restart();
-      await tpm.tool("tpm2_createek", "-c", "ek.ctx", "-G", "rsa", "-u", "ek.pub");
-      await tpm.kill();
-      return readFileSync(join(tpm.directory, "ek.pub")).toString("base64");
+    get endorsementKey() {
+      return endorsementKey;
     },
     deliver: (files) => {
       delivery = join(directory, "delivery.img");
@@ -45,14 +42,14 @@ export async function buildMachine(name: string): Promise<Machine> {
     boot: async (options = {}) => {
       const home = join(directory, `boot-${++boots}`);
       mkdirSync(home);
-      say(`${name}: switched on${options.plant ? "" : ", without a network"}`);
+      say(`${name}: switched on${options.network ? "" : ", without a network"}`);
       guest = await switchOn(home, { disk: overlay, kernel, initrd, delivery, tpm, ...options });
       delivery = undefined;
       return guest;
     },
     replaceTpm: async () => {
       await tpm.stop();
-      tpm = await newTpm();
+      ({ tpm, endorsementKey } = await newTpm());
     },
     [Symbol.asyncDispose]: async () => {
       await guest?.cut();
@@ -62,8 +59,10 @@ export async function buildMachine(name: string): Promise<Machine> {
   };
 }
 
-async function newTpm(): Promise<Swtpm> {
+/** Its key is looked at on the way and not kept in it: the gateway finds the TPM as the factory made it. */
+async function newTpm(): Promise<{ tpm: Swtpm; endorsementKey: string }> {
   const tpm = await startSwtpm();
+  await tpm.tool("tpm2_createek", "-c", "ek.ctx", "-G", "rsa", "-u", "ek.pub");
   await tpm.kill();
-  return tpm;
+  return { tpm, endorsementKey: readFileSync(join(tpm.directory, "ek.pub")).toString("base64") };
 }

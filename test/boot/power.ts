@@ -10,8 +10,8 @@ import { type Packet, packetsIn } from "./capture.ts";
 import { type Answer, takeOrders } from "./orders.ts";
 
 export interface Boot {
-  /** Port of this machine that the guest finds as dps.mooring.test:443; absent: the cable leads nowhere. */
-  readonly plant?: number;
+  /** Ports that the guest finds at dps.mooring.test → ports of this machine. Absent: the cable leads nowhere. */
+  readonly network?: Readonly<Record<number, number>>;
   readonly hasTpm?: boolean;
   /** What the battery-backed clock says: RFC 3339 without zone, in UTC. */
   readonly clock?: string;
@@ -92,9 +92,11 @@ export async function switchOn(home: string, parts: Parts): Promise<Guest> {
 const bootLimitMs = 400_000;
 
 function hardware(parts: Parts, orders: string, capture: string): string[] {
-  const { disk, kernel, initrd, delivery, plant, clock = "utc" } = parts;
-  const forward = `${process.execPath} --no-warnings ${resolve("test/boot/forward.ts")} ${plant}`;
-  const cable = plant === undefined ? "" : `,guestfwd=tcp:10.0.2.100:443-cmd:${forward}`;
+  const { disk, kernel, initrd, delivery, network = {}, clock = "utc" } = parts;
+  const forward = `${process.execPath} --no-warnings ${resolve("test/boot/forward.ts")}`;
+  const cables = Object.entries(network).map(
+    ([inside, outside]) => `,guestfwd=tcp:10.0.2.100:${inside}-cmd:${forward} ${outside}`,
+  );
   return [
     ...["-accel", "tcg,thread=multi", "-cpu", "max", "-m", "1024", "-smp", "2", "-nographic", "-no-reboot"],
     ...["-kernel", kernel, "-initrd", initrd],
@@ -102,7 +104,7 @@ function hardware(parts: Parts, orders: string, capture: string): string[] {
     ...["-rtc", `base=${clock}`],
     ...["-drive", `file=${disk},format=qcow2,if=virtio`],
     ...(delivery === undefined ? [] : ["-drive", `file=${delivery},format=raw,if=virtio`]),
-    ...["-netdev", `user,id=n,restrict=on${cable}`, "-device", "virtio-net-pci,netdev=n,romfile="],
+    ...["-netdev", `user,id=n,restrict=on${cables.join("")}`, "-device", "virtio-net-pci,netdev=n,romfile="],
     ...["-object", `filter-dump,id=f,netdev=n,file=${capture}`],
     ...["-device", "virtio-serial", "-chardev", `socket,id=o,path=${orders}`],
     ...["-device", "virtserialport,chardev=o,name=orders"],

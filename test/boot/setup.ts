@@ -26,9 +26,8 @@ export const teardown = aroundAll.teardown;
 /** Not compressed, which is what takes the time. */
 function packageIn(directory: string): string {
   say("making the package");
-  execFileSync("npm", ["run", "-s", "package", "--", "--uncompressed", "--out", directory], {
-    stdio: ["ignore", "ignore", "inherit"],
-  });
+  const command = ["scripts/package.mjs", "--uncompressed", "--out", directory];
+  execFileSync(process.execPath, command, { stdio: ["ignore", "ignore", "inherit"] });
   const [name = ""] = readdirSync(directory);
   return join(directory, name);
 }
