@@ -31,8 +31,9 @@ const { values } = parseArgs({
   options: {
     arch: { type: "string", default: host },
     out: { type: "string", default: "packages" },
-    // For tests: the same package, big and soon made.
+    // For tests: the same package, big and soon made; of what is built already, because others are using that.
     uncompressed: { type: "boolean", default: false },
+    "as-built": { type: "boolean", default: false },
   },
 });
 const { arch } = values;
@@ -52,7 +53,7 @@ const root = join(work, "root");
 const lib = join(root, "usr/lib/mooring");
 
 say("the program");
-run("node", "scripts/build.mjs");
+if (!values["as-built"]) run("node", "scripts/build.mjs");
 copyProgram();
 say(`the native parts for ${arch}`);
 const native = arch === host ? buildNative() : crossNative();
@@ -90,7 +91,7 @@ function copyProgram() {
 
 /** Pairs of a built file and its place below usr/lib/mooring. */
 function buildNative() {
-  run("make", "-s", "-C", "native");
+  if (!values["as-built"]) run("make", "-s", "-C", "native");
   return nativeFiles("native/build", "node_modules");
 }
 

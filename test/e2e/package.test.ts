@@ -1,0 +1,101 @@
+// The Debian package as a file: what is in it, for whom, and that it comes out the same every time. test/boot installs it.
+
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+const directory = mkdtempSync(join(tmpdir(), "mooring-package-"));
+const root = join(directory, "root");
+let file: string;
+beforeAll(() => {
+  file = made("first");
+  execFileSync("dpkg-deb", ["--raw-extract", file, root]);
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+
+function made(name: string): string {
+  const out = join(directory, name);
+  const command = ["scripts/package.mjs", "--as-built", "--uncompressed", "--out", out];
+  execFileSync(process.execPath, command, { stdio: "pipe" });
+  return join(out, readdirSync(out)[0] ?? "");
+}
+
+const sha256 = (path: string): string => createHash("sha256").update(readFileSync(path)).digest("hex");
+const filesIn = (path: string): string[] =>
+  readdirSync(path, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
+
+describe("the package", () => {
+  it("is the same to the byte when it is built again", () => {
+    expect(sha256(made("second"))).toBe(sha256(file));
+  });
+
+  it("belongs to root, can be changed by nobody else, and lends nobody its rights", () => {
+    const entries = execFileSync("dpkg-deb", ["--contents", file], { encoding: "utf8" }).trim().split("\n");
+    expect(entries.length).toBeGreaterThan(40);
+    for (const entry of entries) expect(entry).toMatch(/^[-d]r[-w][-x]r-[-x]r-[-x] root\/root /);
+  });
+
+  it("has all units, and a program that runs", () => {
+    const units = readdirSync("systemd").filter((name) => /\.(service|socket|timer|path|target)$/.test(name));
+    expect(readdirSync(join(root, "lib/systemd/system")).sort()).toEqual(units.sort());
+    const main = [join(root, "usr/lib/mooring/node"), join(root, "usr/lib/mooring/main.js")] as const;
+    const version = execFileSync(main[0], [main[1], "--version"], { encoding: "utf8" }).trim();
+    expect(readFileSync(join(root, "DEBIAN/control"), "utf8")).toContain(`\nVersion: ${version}\n`);
+  });
+
+  it("asks for nothing before it is configured, and lets the agent leave", () => {
+    const config = readFileSync(join(root, "etc/mooring/config.toml"), "utf8");
+    expect(config).not.toMatch(/^id_scope/m);
+    expect(config).toMatch(/^idle_exit = "2min"/m);
+  });
+
+  it("depends on the packages of the libraries that it is linked with", () => {
+    const control = readFileSync(join(root, "DEBIAN/control"), "utf8");
+    const depends = (/^Depends: (.*)$/m.exec(control)?.[1] ?? "").split(", ").map((one) => one.split(" ")[0]);
+    const objects = filesIn(join(root, "usr/lib/mooring")).filter((path) =>
+      /\.(node|so)$|\/node$/.test(path),
+    );
+    expect(objects.length).toBe(5);
+    const needed = new Set(objects.flatMap(librariesOf));
+    expect([...needed].filter((name) => !depends.some((one) => one === packageOf[name]))).toEqual([]);
+  });
+
+  it("tells nothing of where it was built", () => {
+    const here = process.cwd();
+    const telling = filesIn(root).filter((path) => readFileSync(path).includes(here));
+    expect(telling).toEqual([]);
+  });
+
+  it("has maintainer scripts that a shell understands", () => {
+    for (const name of ["postinst", "prerm", "postrm"])
+      execFileSync("dash", ["-n", join(root, "DEBIAN", name)]);
+  });
+});
+
+/** Debian 12's names. */
+const packageOf: Readonly<Record<string, string>> = {
+  "libc.so.6": "libc6",
+  "libm.so.6": "libc6",
+  "libdl.so.2": "libc6",
+  "libpthread.so.0": "libc6",
+  "ld-linux-x86-64.so.2": "libc6",
+  "ld-linux-aarch64.so.1": "libc6",
+  "libgcc_s.so.1": "libgcc-s1",
+  "libstdc++.so.6": "libstdc++6",
+  "libcrypto.so.3": "libssl3",
+  "libtss2-esys.so.0": "libtss2-esys-3.0.2-0",
+  "libtss2-mu.so.0": "libtss2-mu0",
+  "libtss2-rc.so.0": "libtss2-rc0",
+  "libtss2-sys.so.1": "libtss2-sys1",
+  "libtss2-tctildr.so.0": "libtss2-tctildr0",
+};
+
+function librariesOf(path: string): string[] {
+  const dynamic = execFileSync("readelf", ["--dynamic", "--wide", path], { encoding: "utf8" });
+  return [...dynamic.matchAll(/\(NEEDED\).*\[(.+)\]/g)].map(([, name = ""]) => name);
+}
