@@ -36,6 +36,7 @@ openssl|openssl|makes the test certificates, independently of our code
 strace|strace|lets the tests watch system calls
 groff-base|groff|reads the man page as man does
 faketime|faketime|gives the tests clocks that are wrong
+systemd|systemd-analyze|judges the units
 '
 
 if [ "${1:-}" = tests ]; then

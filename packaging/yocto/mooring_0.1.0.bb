@@ -1,0 +1,30 @@
+# Not tested. Takes the Debian package (`npm run package`, laid into files/ beside this recipe) apart: it carries its own
+# Node.js, and needs glibc and, from meta-tpm, tpm2-tss.
+SUMMARY = "Provisioning agent for IoT gateways with a TPM 2.0 or a certificate"
+LICENSE = "MIT"
+LIC_FILES_CHKSUM = "file://usr/share/doc/mooring/copyright;md5=986a3d1e9c395fc13e1c381c3e264cc6"
+
+DEB_ARCH:x86-64 = "amd64"
+DEB_ARCH:aarch64 = "arm64"
+SRC_URI = "file://mooring_${PV}_${DEB_ARCH}.deb;subdir=${BP}"
+COMPATIBLE_HOST = "(x86_64|aarch64).*-linux"
+
+inherit bin_package systemd useradd
+
+RDEPENDS:${PN} = "libgcc libstdc++ libcrypto tpm2-tss libtss2 libtss2-mu libtss2-tcti-device"
+
+USERADD_PACKAGES = "${PN}"
+GROUPADD_PARAM:${PN} = "--system tss; --system mooring"
+USERADD_PARAM:${PN} = "--system --gid mooring --groups tss --home-dir /var/lib/mooring --no-create-home --shell /sbin/nologin mooring"
+
+SYSTEMD_SERVICE:${PN} = "mooring.service mooring.socket mooring.path mooring.timer mooring-assigned.path"
+CONFFILES:${PN} = "${sysconfdir}/mooring/config.toml"
+FILES:${PN} += "${systemd_system_unitdir} ${nonarch_libdir} ${datadir}"
+
+# Linked and stripped by whoever made the package.
+INSANE_SKIP:${PN} += "already-stripped ldflags"
+INHIBIT_PACKAGE_STRIP = "1"
+
+do_install:append() {
+    rm -rf ${D}${datadir}/lintian ${D}${datadir}/doc
+}
