@@ -84,7 +84,7 @@ describe("mooring registration", () => {
     const { out } = await mooring("registration", "show", "gw-a");
     expect(out).toMatch(/^through +plant$/m);
     expect(out).toMatch(/^attestation +symmetricKey$/m);
-    expect(out).toMatch(/^payload of the device +\{"board":"b7"\}$/m);
+    expect(out).toMatch(/^device payload +\{"board":"b7"\}$/m);
     const { out: own } = await mooring("registration", "show", "GW-OWN");
     expect(own).toMatch(/^through +its own enrollment$/m);
   });

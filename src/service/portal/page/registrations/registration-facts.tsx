@@ -43,12 +43,12 @@ export function RegistrationFacts({
         <Moment at={registration.lastUpdatedDateTimeUtc} />
       </Fact>
       {devicePayload !== undefined && (
-        <Fact name="Payload of the device">
+        <Fact name="Device payload">
           <code>{JSON.stringify(devicePayload)}</code>
         </Fact>
       )}
       {payload !== undefined && (
-        <Fact name="Answer of the webhook">
+        <Fact name="Webhook payload">
           <code>{JSON.stringify(payload)}</code>
         </Fact>
       )}
