@@ -78,8 +78,8 @@ async function create(options: CreateOptions, kind: CommandKind): Promise<void> 
     ...(options.deviceId !== undefined && { deviceId: options.deviceId }),
   });
   const created = await withServiceClient(options, async (client, { signal }) => {
-    await refuseExisting(kind, kind.of(client), id, { signal });
-    return kind.of(client).put(id, row, { signal });
+    await createNew(kind, kind.of(client), row, { signal });
+    return kind.of(client).get(id, { signal });
   });
   reportEnrollment(created, `${kind.noun} ${id} created`, options);
 }
@@ -122,15 +122,20 @@ async function subjectOf(
   return { id: registrationId, attestation };
 }
 
-/** PUT would replace it without a word. */
-async function refuseExisting(
-  { noun }: CommandKind,
+/** A name that is taken is said in our words; there are other conflicts, such as a quota. */
+async function createNew(
+  { noun, idOf }: CommandKind,
   enrollments: Enrollments<AnyEnrollment>,
-  id: string,
+  row: AnyEnrollment,
   waiting: { signal: AbortSignal },
 ): Promise<void> {
-  if ((await ifThere(enrollments.get(id, waiting))) === undefined) return;
-  throw new MooringError("ERR_ENROLLMENT_CONFLICT", `there is an ${noun} ${id} already`, {
-    hint: "change it with `update`, or `delete` it first",
-  });
+  try {
+    await enrollments.create(row, waiting);
+  } catch (cause) {
+    const isConflict = cause instanceof MooringError && cause.code === "ERR_ENROLLMENT_CONFLICT";
+    if (!isConflict || (await ifThere(enrollments.get(idOf(row), waiting))) === undefined) throw cause;
+    throw new MooringError("ERR_ENROLLMENT_CONFLICT", `there is an ${noun} ${idOf(row)} already`, {
+      hint: "change it with `update`, or `delete` it first",
+    });
+  }
 }

@@ -3,7 +3,7 @@
 import { Agent } from "node:https";
 import type { Clock } from "../system/clock.ts";
 import type { ServiceConnection } from "./connection-string.ts";
-import { exchange, type Line, type ServiceAnswer, type ServiceRequest } from "./exchange.ts";
+import { exchange, itemRefusal, type Line, type ServiceAnswer, type ServiceRequest } from "./exchange.ts";
 import { group, individual, type Kind } from "./kind.ts";
 import { type Management, management } from "./management.ts";
 import { type Patience, patient } from "./patience.ts";
@@ -26,6 +26,8 @@ type Guarded = Waiting & { readonly ifMatch?: string | undefined };
 export interface Enrollments<Row extends AnyEnrollment> {
   /** Creates or replaces; with `ifMatch`, replaces only that version. */
   put(id: string, row: Row, options: Guarded): Promise<Row>;
+  /** Throws ERR_ENROLLMENT_CONFLICT when there is one of that name, which `put` would replace. */
+  create(row: Row, options: Waiting): Promise<void>;
   get(id: string, options: Waiting): Promise<Row>;
   /** As `get`, with its symmetric keys: an enrollment put back without them may be given new ones. */
   getWithKeys(id: string, options: Waiting): Promise<Row>;
@@ -105,6 +107,17 @@ function enrollments<Row extends AnyEnrollment>(ask: Ask, { plural }: Kind<Row>)
       const row = await get(id, waiting);
       if (row.attestation.type !== "symmetricKey") return row;
       return { ...row, attestation: await attestation(id, waiting) };
+    },
+    // No header makes a PUT refuse to replace; a bulk request of one knows the difference.
+    create: async (row, { signal }) => {
+      const answer = await ask({
+        method: "POST",
+        path: `/${plural}`,
+        body: { mode: "create", [plural]: [row] },
+        signal,
+      });
+      const [error] = (answer.body as BulkResult).errors ?? [];
+      if (error) throw itemRefusal(error, answer);
     },
     put: (id, row, { signal, ifMatch }) =>
       body({ method: "PUT", path: pathOf(id), body: row, ...ifMatchHeader(ifMatch), signal }),

@@ -6,6 +6,7 @@ import { type ErrorCode, MooringError } from "../errors.ts";
 import type { Clock } from "../system/clock.ts";
 import { networkError } from "../system/network-error.ts";
 import type { ServiceConnection } from "./connection-string.ts";
+import type { BulkResult } from "./record.ts";
 import { serviceToken } from "./service-token.ts";
 
 const apiVersion = "2021-10-01";
@@ -143,6 +144,21 @@ function refusal(
   };
   const said = typeof message === "string" ? `: ${message}` : "";
   return new MooringError(codeFor(status), `the service refuses ${method} ${path}${said}`, details);
+}
+
+/** What a bulk request says of one item, as if it had been sent by itself. */
+export function itemRefusal(
+  { errorCode, errorStatus }: BulkResult["errors"][number],
+  { headers }: ServiceAnswer,
+): MooringError {
+  const status = Math.floor(errorCode / 1000);
+  const requestId = headers["x-ms-request-id"];
+  return new MooringError(codeFor(status), `the service refuses it: ${errorStatus}`, {
+    status,
+    serviceErrorCode: errorCode,
+    serviceMessage: errorStatus,
+    ...(typeof requestId === "string" && { trackingId: requestId }),
+  });
 }
 
 function codeFor(status: number): ErrorCode {

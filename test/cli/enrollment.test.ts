@@ -62,7 +62,7 @@ describe("mooring enrollment", () => {
     await created("gw-1", "--endorsement-key", endorsementKey);
     expect(await created("gw-1", "--symmetric-key")).toMatchObject({
       code: 75,
-      err: expect.stringContaining("ERR_ENROLLMENT_CONFLICT"),
+      err: expect.stringContaining("ERR_ENROLLMENT_CONFLICT: there is an enrollment gw-1 already"),
     });
   });
 

@@ -52,6 +52,25 @@ describe("the client of the service API", () => {
     expect((await thrownBy(() => enrollments.get("gw-1", waiting))).code).toBe("ERR_ENROLLMENT_NOT_FOUND");
   });
 
+  it("creates what is not there yet, and only one of two who want the same name", async () => {
+    const { enrollments } = open();
+    const row = { registrationId: "gw-once", ...symmetric };
+    const outcomes = await Promise.allSettled([1, 2].map(() => enrollments.create(row, waiting)));
+    const refused = outcomes.flatMap((each) => (each.status === "rejected" ? [each.reason] : []));
+    expect(refused).toMatchObject([
+      {
+        code: "ERR_ENROLLMENT_CONFLICT",
+        details: { serviceErrorCode: 409000, trackingId: expect.stringMatching(/^[0-9a-f-]{36}$/) },
+      },
+    ]);
+    const wrong = { ...row, registrationId: "no good" };
+    expect(await thrownBy(() => enrollments.create(wrong, waiting))).toMatchObject({
+      code: "ERR_ENROLLMENT_REFUSED",
+      details: { serviceErrorCode: 400000, serviceMessage: expect.stringContaining("registrationId: ") },
+    });
+    await enrollments.delete("gw-once", waiting);
+  });
+
   it("does the same with groups, whatever their names are made of", async () => {
     const { enrollmentGroups } = open();
     const id = "plant:1.a_b";
