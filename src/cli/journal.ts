@@ -8,7 +8,7 @@ import type { Fields, Log } from "../system/log.ts";
 const priorities = { debug: 7, info: 6, warn: 4, error: 3 } as const;
 
 export function openJournal(level: keyof Log): Log {
-  const underSystemd = isJournalStream(process.stderr.fd);
+  const underSystemd = isJournalStream(2);
   const write = (line: string): void => void process.stderr.write(line);
   const formatters = { level: (label: string) => ({ level: label }) };
   const logger = pino({ level, base: null, timestamp: false, formatters }, { write });

@@ -10,7 +10,8 @@ type Level = keyof Log;
 const order: readonly Level[] = ["debug", "info", "warn", "error"];
 
 export function commandLog({ verbose }: { verbose: boolean }): Log {
-  if (isJournalStream(process.stderr.fd) || process.env["MOORING_LOG"] === "json")
+  // By its number: to look at `process.stderr` is to set up a stream that may never be written to.
+  if (isJournalStream(2) || process.env["MOORING_LOG"] === "json")
     return journalLog(verbose ? "debug" : "info");
   return linesLog(verbose || process.stderr.isTTY ? "debug" : "warn");
 }
