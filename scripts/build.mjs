@@ -50,6 +50,7 @@ const files = {
   main: "src/main.ts",
   program: "src/cli/program.ts",
   errors: "src/errors.ts",
+  resident: "src/cli/resident.ts",
   journal: "src/cli/journal.ts",
   operator: "src/cli/operator.ts",
   mqtt: "src/registration/mqtt.ts",
@@ -60,17 +61,24 @@ const files = {
 // A package that deserves a file of its own, and what is used of it.
 const packages = { systeminformation: 'export { system } from "systeminformation";' };
 
-// What packages bring for browsers, or for MQTT 5, and load although nobody uses it here.
+// What packages bring for browsers, for MQTT 5 or for writers of their own in other threads, and load although nobody
+// uses it here.
+const empty = "module.exports = {};";
 const replacements = {
   "readable-stream": 'module.exports = process.getBuiltinModule("node:stream");',
-  "worker-timers": "module.exports = {};",
-  "lru-cache": "module.exports = {};",
+  "worker-timers": empty,
+  "lru-cache": empty,
+  "sonic-boom": "module.exports = class {};",
+  "thread-stream": empty,
+  worker_threads: "module.exports = { isMainThread: true };",
 };
 const withoutBallast = {
   name: "without-ballast",
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^(readable-stream|worker-timers|lru-cache)$/ }, ({ path, importer }) =>
-      /[\\/](mqtt|mqtt-packet|bl)[\\/]/.test(importer) ? { path, namespace: "replacement" } : undefined,
+    onResolve({ filter: /.*/ }, ({ path, importer }) =>
+      Object.hasOwn(replacements, path) && /[\\/](mqtt|mqtt-packet|bl|pino)[\\/]/.test(importer)
+        ? { path, namespace: "replacement" }
+        : undefined,
     );
     onLoad({ filter: /.*/, namespace: "replacement" }, ({ path }) => ({ contents: replacements[path] }));
   },
@@ -88,12 +96,14 @@ const seams = (own) => ({
   },
 });
 
-/** Every command loads the program, so it must not drag in at once what is a file of its own for being heavy. */
+/** What is a file of its own for being heavy must not be dragged in at once by those that every command loads. */
 function refuseEagerImports({ outputs }) {
-  const eager = outputs["dist/program.js"]?.imports.filter(({ kind }) => kind === "import-statement") ?? [];
-  const wrong = eager.map(({ path }) => path).filter((path) => path !== "./errors.js");
-  if (wrong.length > 0)
-    throw new Error(`the program imports ${wrong.join(", ")} at once; import() it where it is used`);
+  for (const output of ["dist/main.js", "dist/program.js", "dist/resident.js"]) {
+    const eager = outputs[output]?.imports.filter(({ kind }) => kind === "import-statement") ?? [];
+    const wrong = eager.map(({ path }) => path).filter((path) => path !== "./errors.js");
+    if (wrong.length > 0)
+      throw new Error(`${output} imports ${wrong.join(", ")} at once; import() it where it is used`);
+  }
 }
 
 /** For who has no clock to trust: the commit's time where there is one, so that building twice gives the same bytes. */
@@ -125,7 +135,7 @@ for (const [name, entry] of entries) {
     target: "node22.13",
     external: ["ffi-napi", "bufferutil", "utf-8-validate"],
     define: { MOORING_BUILT_AT: String(builtAt()) },
-    plugins: [seams(name), builtinMembers, withoutBallast],
+    plugins: [seams(name), withoutBallast, builtinMembers],
     minifyWhitespace: true,
     minifySyntax: true,
     sourcemap: "linked",

@@ -1,11 +1,23 @@
 #!/usr/bin/env node
 // The `mooring` program: arguments → command → exit code. Everything else loads from here, and only when used.
 
+import { plainOptions } from "./cli/plain-words.ts";
+
 const oldestNode = [22, 13] as const;
 
 function runtimeIsTooOld(): boolean {
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
   return major < oldestNode[0] || (major === oldestNode[0] && minor < oldestNode[1]);
+}
+
+async function obey(): Promise<number> {
+  const [command, ...words] = process.argv.slice(2);
+  const options = command === "run" ? plainOptions(words) : undefined;
+  if (!options) return (await import("./cli/program.ts")).run(process.argv);
+  // Who decides a few times a day has no hot code, and what compiles that takes two mebibytes.
+  const { setFlagsFromString } = process.getBuiltinModule("node:v8");
+  for (const flag of ["--no-maglev", "--no-opt"]) setFlagsFromString(flag);
+  return (await import("./cli/resident.ts")).resident(options);
 }
 
 if (runtimeIsTooOld()) {
@@ -18,7 +30,6 @@ if (runtimeIsTooOld()) {
   // starting merely takes longer.
   const cache = process.env["CACHE_DIRECTORY"] ?? `${import.meta.dirname}/.compile-cache`;
   process.getBuiltinModule("node:module").enableCompileCache?.(cache);
-  const { run } = await import("./cli/program.ts");
   // Finished is finished: no idle socket or thread of a library keeps the process.
-  process.exit(await run(process.argv));
+  process.exit(await obey());
 }

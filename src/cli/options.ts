@@ -12,14 +12,10 @@ export interface CommonOptions {
   readonly verbose?: boolean;
 }
 
-const defaultConfigFile = "/etc/mooring/config.toml";
+export const defaultConfig = (): string => process.env["MOORING_CONFIG"] ?? "/etc/mooring/config.toml";
 
 export const withConfigOption = (command: Command): Command =>
-  command.option(
-    "-c, --config <file>",
-    "configuration to use",
-    process.env["MOORING_CONFIG"] ?? defaultConfigFile,
-  );
+  command.option("-c, --config <file>", "configuration to use", defaultConfig());
 
 /** `--config`, `--json` and `--verbose`. */
 export const withCommonOptions = (command: Command): Command =>

@@ -1,14 +1,13 @@
-// The command line: what there is to say, and one place where every failure becomes a message and an exit code.
+// The command line: what there is to say.
 
 import { Command, CommanderError } from "commander";
 import { MooringError } from "../errors.ts";
 import { version } from "../system/version.ts";
 import { addConfigCommands } from "./config.ts";
 import { addDemoCommand } from "./demo.ts";
+import { ending } from "./ending.ts";
 import { addIdentityCommands } from "./identity.ts";
-import { logWritten } from "./log.ts";
 import { addManualCommand } from "./manual.ts";
-import { reportError } from "./output.ts";
 import { addProvisionCommands } from "./provision.ts";
 import { addErrandCommand, addRunCommand } from "./run.ts";
 import { addServiceCommands } from "./service.ts";
@@ -41,19 +40,21 @@ export async function run(argv: readonly string[]): Promise<number> {
     .configureOutput({ outputError: () => {} })
     .exitOverride();
   for (const add of commandsFor(argv[2])) await add(program);
+  return ending(() => obey(program, argv), {
+    json: argv.includes("--json"),
+    verbose: argv.includes("--verbose"),
+  });
+}
+
+async function obey(program: Command, argv: readonly string[]): Promise<void> {
   try {
     await program.parseAsync(argv as string[]);
-    return typeof process.exitCode === "number" ? process.exitCode : 0;
   } catch (error) {
-    if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return;
+    if (error.code !== "commander.help") throw usageError(error);
     // `mooring` alone: Commander has shown the help.
-    if (error instanceof CommanderError && error.code === "commander.help") return 64;
-    return reportError(error instanceof CommanderError ? usageError(error) : error, {
-      json: argv.includes("--json"),
-      verbose: argv.includes("--verbose"),
-    });
-  } finally {
-    await logWritten();
+    process.exitCode = 64;
   }
 }
 

@@ -1,7 +1,6 @@
 // `mooring run`: the agent that stays. And `mooring errand`, which it starts for what it does not do itself.
 
 import type { Command } from "commander";
-import { loadConfig } from "../config/load.ts";
 import { type CommonOptions, commandTools, withCommonOptions } from "./options.ts";
 
 export function addRunCommand(program: Command): void {
@@ -13,10 +12,9 @@ export function addRunCommand(program: Command): void {
         "without one it registers, and goes on trying in the service's own time. `mooring status` asks it how it is,\n" +
         "`mooring reprovision` what to do. SIGHUP reads the configuration again, SIGTERM ends it within two seconds.",
     )
-    .action(async ({ config, ...options }: CommonOptions) => {
-      const { run } = await import("../agent/run.ts");
-      const readConfig = (): ReturnType<typeof loadConfig> => loadConfig(config);
-      await run({ ...commandTools(options), readConfig, program: process.argv[1] ?? "" });
+    .action(async ({ config, verbose }: CommonOptions) => {
+      const { stay } = await import("./resident.ts");
+      await stay({ config, ...(verbose && { verbose }) });
     });
 }
 
