@@ -42,7 +42,7 @@ export async function sendOnErrand(
   const child = spawn(process.execPath, [...process.execArgv, program, "errand"], {
     stdio: ["ignore", "inherit", "inherit", "ipc"],
   });
-  const ended = once(child, "exit");
+  const ended = endOf(child);
   const stop = (): void => void stopChild(child);
   signal.addEventListener("abort", stop, { once: true });
   try {
@@ -53,15 +53,32 @@ export async function sendOnErrand(
       else end = told;
     });
     child.send(errand);
-    const [code, by] = await ended;
+    const how = await ended;
     signal.throwIfAborted();
     if (end?.failed) throw decodeError(end.failed);
     if (end?.done !== undefined) return end.done && decodeProvisioned(end.done);
-    throw new MooringError("ERR_INTERNAL", `the process that did the work ended with ${by ?? code}`);
+    throw new MooringError("ERR_INTERNAL", `the process that did the work ended with ${how}`);
   } finally {
     signal.removeEventListener("abort", stop);
   }
 }
+
+/**
+ * How it ended, once all that it told has come through. Rejects when it could not be started at all. That the pipe to it
+ * breaks is a sign of its end, and must not be that of this process.
+ */
+function endOf(child: ChildProcess): Promise<NodeJS.Signals | number | null> {
+  return new Promise((resolve, reject) => {
+    child.once("close", (code, by) => resolve(by ?? code));
+    child.on("error", (cause) => child.pid === undefined && reject(unstarted(cause)));
+  });
+}
+
+const unstarted = (cause: Error): MooringError =>
+  new MooringError("ERR_INTERNAL", "cannot start a process for the work", {
+    cause,
+    hint: "is Node.js still where the daemon was started with? After an upgrade: `systemctl restart mooring`",
+  });
 
 function stopChild(child: ChildProcess): void {
   child.kill("SIGTERM");
@@ -74,6 +91,8 @@ export async function goOnErrand(
   { clock, signal }: Omit<Tools, "log">,
 ): Promise<void> {
   if (!process.send) throw new MooringError("ERR_USAGE", "`mooring run` sends this command on its errands");
+  // Said to the whole group, it is meant for the daemon.
+  process.on("SIGHUP", () => {});
   const gone = new AbortController();
   process.once("disconnect", () =>
     gone.abort(new MooringError("ERR_CANCELLED", "the process that asked for it is gone")),
