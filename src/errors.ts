@@ -165,6 +165,11 @@ export const errorTable = {
     "the service refuses the request itself: check id_scope and registration_id",
   ),
   ERR_THROTTLED: row("soon", 75, "the service asks to slow down; try again after the time it names"),
+  ERR_TOO_MANY_ATTEMPTS: row(
+    "soon",
+    75,
+    "this gateway has asked too often of late: find out why with `mooring status`; `mooring reprovision` asks at once",
+  ),
   ERR_SERVICE_UNAVAILABLE: row("soon", 75, "the service has trouble of its own; try again later"),
   ERR_REGISTRATION_FAILED: row(
     "later",

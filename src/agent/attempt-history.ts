@@ -1,7 +1,7 @@
 // What is remembered of attempts, and when the next may begin. An attempt is written down before it begins, as if it had
 // broken off: whatever kills it, the next start waits and counts it.
 
-import type { MooringError } from "../errors.ts";
+import { MooringError } from "../errors.ts";
 import type { Clock } from "../system/clock.ts";
 import {
   type BootClock,
@@ -11,7 +11,8 @@ import {
   momentNow,
   systemBoot,
 } from "../system/moment.ts";
-import { type AttemptRecord, emptyRecord, type LastFailure } from "./attempt-record.ts";
+import { type AttemptRecord, emptyRecord, type LastFailure, type Refusal } from "./attempt-record.ts";
+import { meansDisenrolled } from "./decide.ts";
 import { budgetRefillMs, fullBudget, type Lane, laneOf, type Next, nextAttempt, splayMs } from "./pace.ts";
 
 /** A wait that manners ask for. */
@@ -24,6 +25,8 @@ export interface Attempts {
   /** In a row, of all kinds. */
   readonly failures: number;
   readonly lastFailure: LastFailure | undefined;
+  /** The service's last word on the enrollment, when that was a refusal; failures that say nothing of it leave it. */
+  readonly refusal: Refusal | undefined;
   /** When the service last confirmed the assignment. ISO 8601, UTC. */
   readonly confirmedAt: string | undefined;
   /** No time before this one can be right, ms since 1970. */
@@ -31,6 +34,8 @@ export interface Attempts {
   setTimeFloor(ms: number): void;
   /** What is left of the wait after a failure, or until the budget allows an attempt. Undefined: it may begin now. */
   pause(): Pause | undefined;
+  /** Of these, the budget alone: it holds back a person's loop of attempts, too. */
+  budgetPause(): Pause | undefined;
   /**
    * What is left of this device's place in the window in which a fleet acts on `trigger`. The window begins when a
    * trigger of this name is first seen, and goes on across restarts. Undefined: it is this device's turn.
@@ -42,8 +47,11 @@ export interface Attempts {
   failed(error: MooringError, about: { readonly hasAssignment: boolean }): Next;
   /** Ends what began: the service has confirmed an assignment, `at` a time (ISO 8601) or now. */
   succeeded(at?: string): void;
-  /** Configuration or identity changed, or a person asks: earlier failures hold nothing up. The budget stays. */
-  forgive(): void;
+  /**
+   * Configuration or identity changed, or a person asks: earlier failures hold nothing up. The budget stays, and so
+   * does the wait that a busy service asked for, unless `isBusyForgiven`.
+   */
+  forgive(how: { readonly isBusyForgiven: boolean }): void;
 }
 
 /** Where the record is kept; neither throws. */
@@ -87,6 +95,9 @@ export function attemptsOn(
     get lastFailure() {
       return record.lastFailure;
     },
+    get refusal() {
+      return record.refusal;
+    },
     get confirmedAt() {
       return record.confirmedAt;
     },
@@ -95,6 +106,7 @@ export function attemptsOn(
     },
     setTimeFloor: (timeFloor) => update((old) => ({ ...old, timeFloor })),
     pause: () => longer(waiting(record), budgetPause(record, now())),
+    budgetPause: () => budgetPause(record, now()),
     splay: (trigger, deviceKey, windowMs) => {
       const shareMs = splayMs(deviceKey, windowMs);
       if (shareMs === 0) return undefined;
@@ -141,6 +153,9 @@ export function attemptsOn(
           failures,
           budget: { left: running && isFree(lane) ? Math.min(fullBudget, left + 1) : left, from },
           ...(!isStop && { lastFailure: lastFailure(error, running, from) }),
+          ...(meansDisenrolled(code) && {
+            refusal: { code, message: cut(error.message), ...askingOf(running) },
+          }),
           ...("delayMs" in next && { wait: { ...next, from } }),
         };
       });
@@ -154,7 +169,14 @@ export function attemptsOn(
         confirmedAt: at,
         ...(timeFloor !== undefined && { timeFloor }),
       })),
-    forgive: () => update(({ wait: _wait, running: _running, ...rest }) => ({ ...rest, failures: {} })),
+    forgive: ({ isBusyForgiven }) =>
+      update((old) => {
+        const { wait, running: _running, failures, ...rest } = old;
+        const { throttled = 0 } = failures;
+        const isBusy = rest.lastFailure !== undefined && laneOf(rest.lastFailure.code) === "throttled";
+        if (isBusyForgiven || !wait || !isBusy) return { ...rest, failures: {} };
+        return { ...rest, failures: { throttled }, wait };
+      }),
   };
 }
 
@@ -184,18 +206,31 @@ function lastFailure(
   const { serviceErrorCode, trackingId } = details;
   return {
     code,
-    message: message.slice(0, longestText),
-    hint: hint.slice(0, longestText),
+    message: cut(message),
+    hint: cut(hint),
     at: new Date(at.at).toISOString(),
     trigger: running?.trigger ?? "unknown",
-    ...(running?.asking !== undefined && { asking: running.asking }),
+    ...askingOf(running),
     ...(serviceErrorCode !== undefined && { serviceErrorCode }),
-    ...(trackingId !== undefined && { trackingId: trackingId.slice(0, longestText) }),
+    ...(trackingId !== undefined && { trackingId: cut(trackingId) }),
   };
 }
 
+const askingOf = (running: AttemptRecord["running"]): { asking?: string } =>
+  running?.asking === undefined ? {} : { asking: running.asking };
+
 /** A server may have put much into a message. */
-const longestText = 2_000;
+const cut = (text: string): string => text.slice(0, 2_000);
+
+/** What whoever may not ask the service now is told. */
+export const tooManyAttempts = ({ forMs, because }: Pause): MooringError =>
+  new MooringError(
+    "ERR_TOO_MANY_ATTEMPTS",
+    `the service is not asked again for ${Math.ceil(forMs / 1000)} s: ${because}`,
+    {
+      retryAfterMs: forMs,
+    },
+  );
 
 function budgetLeft({ budget }: AttemptRecord, now: Moment): number {
   return Math.min(fullBudget, budget.left + elapsedMs(budget.from, now) / budgetRefillMs);

@@ -3,6 +3,7 @@
 import * as v from "valibot";
 import { type ErrorCode, errorTable } from "../errors.ts";
 import type { Moment } from "../system/moment.ts";
+import { type Disenrolled, meansDisenrolled } from "./decide.ts";
 import { fullBudget, type Lane } from "./pace.ts";
 
 /** How the last attempt that failed ended. */
@@ -19,11 +20,20 @@ export interface LastFailure {
   readonly trackingId?: string;
 }
 
+/** That the service does not know this gateway, or not any more. */
+export interface Refusal {
+  readonly code: Disenrolled;
+  readonly message: string;
+  /** What was asked for then: a refusal of something else says nothing about the assignment. */
+  readonly asking?: string;
+}
+
 export interface AttemptRecord {
   readonly schemaVersion: 1;
   /** Since the last success, by lane: a line that breaks now and then does not hurry what waits for a person. */
   readonly failures: Readonly<Partial<Record<Lane, number>>>;
   readonly lastFailure?: LastFailure;
+  readonly refusal?: Refusal;
   /** Before the next attempt. */
   readonly wait?: { readonly delayMs: number; readonly because: string; readonly from: Moment };
   readonly budget: { readonly left: number; readonly from: Moment };
@@ -52,10 +62,25 @@ export function standsFor(kept: AttemptRecord, next: AttemptRecord): boolean {
   return isLineStillBroken && kept.running !== undefined && apartFromLine(kept) === apartFromLine(next);
 }
 
-function apartFromLine({ failures, lastFailure, splay, confirmedAt, timeFloor }: AttemptRecord): string {
+function apartFromLine({
+  failures,
+  lastFailure,
+  refusal,
+  splay,
+  confirmedAt,
+  timeFloor,
+}: AttemptRecord): string {
   const { line: _line, ...others } = failures;
   const { code, asking } = lastFailure ?? {};
-  return JSON.stringify([Object.entries(others).sort(), code, asking, splay, confirmedAt, timeFloor]);
+  return JSON.stringify([
+    Object.entries(others).sort(),
+    code,
+    asking,
+    refusal,
+    splay,
+    confirmedAt,
+    timeFloor,
+  ]);
 }
 
 export const encodeRecord = (record: AttemptRecord): string => `${JSON.stringify(record, null, 2)}\n`;
@@ -84,6 +109,8 @@ const moment = v.object({
 });
 const count = v.pipe(number(0, 1e9), v.integer());
 
+const errorCode = v.custom<ErrorCode>((code) => typeof code === "string" && Object.hasOwn(errorTable, code));
+
 const recordShape = v.object({
   schemaVersion: v.literal(1),
   failures: v.object({
@@ -95,7 +122,7 @@ const recordShape = v.object({
   }),
   lastFailure: v.exactOptional(
     v.object({
-      code: v.custom<ErrorCode>((code) => typeof code === "string" && Object.hasOwn(errorTable, code)),
+      code: errorCode,
       message: text,
       hint: text,
       at: isoTime,
@@ -103,6 +130,13 @@ const recordShape = v.object({
       asking: v.exactOptional(text),
       serviceErrorCode: v.exactOptional(v.number()),
       trackingId: v.exactOptional(text),
+    }),
+  ),
+  refusal: v.exactOptional(
+    v.object({
+      code: v.pipe(errorCode, v.guard(meansDisenrolled)),
+      message: text,
+      asking: v.exactOptional(text),
     }),
   ),
   wait: v.exactOptional(v.object({ delayMs: number(0, 2 * day), because: text, from: moment })),

@@ -1,20 +1,22 @@
 // The long-lived agent: serves what there is, decides, acts, rests, and decides again when something happened. One loop
 // does one thing at a time; whatever fails is told, remembered, and feeds the next decision.
 
-import { loadCurrent } from "../assignment/generations.ts";
+import { type Generation, loadCurrent } from "../assignment/generations.ts";
 import type { Config } from "../config/schema.ts";
 import { asMooringError, causeText, MooringError } from "../errors.ts";
 import { recordAttempt } from "./attempt.ts";
-import type { Attempts } from "./attempt-history.ts";
+import { type Attempts, tooManyAttempts } from "./attempt-history.ts";
 import { type AttemptTools, openAttempts } from "./attempts.ts";
 import { mayBeOfTime } from "./clock-fault.ts";
 import type { Tools } from "./connect.ts";
 import { type Decision, onlyConfirms, type Reason } from "./decide.ts";
+import { activityOf, type Doing, restAfter } from "./doing.ts";
 import type { Work } from "./errand.ts";
 import { needsItsHubKey } from "./hub-key.ts";
 import { watchIdentity } from "./identity-watch.ts";
 import { lookAhead, type Outlook } from "./outlook.ts";
 import type { Provisioned } from "./provision.ts";
+import { createQuestions, type Question } from "./questions.ts";
 import { serve, withdraw } from "./serve.ts";
 import { openTrustedTime } from "./time.ts";
 import { createWakes } from "./wakes.ts";
@@ -32,39 +34,26 @@ export interface DaemonOptions extends Tools, Pick<AttemptTools, "boot" | "rando
   readonly isInUse: () => boolean;
 }
 
-/** What the daemon is at. */
-export interface Doing {
-  readonly activity: "starting" | "provisioning" | "waiting" | "resting" | "stopped";
-  /** Absent before it has looked around, and when it could not: then `trouble` says why. */
-  readonly outlook?: Outlook;
-  readonly trouble?: MooringError;
-  /** When it acts next of its own accord: ms on the monotonic clock. */
-  readonly nextAt?: number;
-}
-
-/** Asked by somebody who waits for the answer. */
-export type Question = "start" | "operator" | "roll-back";
-
 export type Occasion = "reload" | "identity-changed" | "clock-stepped";
 
 type Wake = Question | Occasion | "clock-waited";
 
-/** What failed although it needs no service is tried this often. */
-const troubledMs = 10 * 60_000;
-
 export class Daemon {
   readonly #options: DaemonOptions;
   readonly #wakes;
+  readonly #questions = createQuestions();
   #config: Config;
   #attempts: Attempts;
   #identityWatch: Disposable;
   #doing: Doing = { activity: "starting" };
-  /** Whose questions are still to be answered. */
-  readonly #asked = new Map<Question, PromiseWithResolvers<Provisioned>>();
-  /** Ends the work that is under way, without harm. */
+  /** Ends the attempt that is under way, without harm. */
   #interrupt = new AbortController();
   #finalFailure: MooringError | undefined;
   #isClockGivenUp = false;
+  /** The generation that the outputs tell of, and what is wrong with one of them. */
+  #served: { readonly number?: number; readonly trouble?: MooringError } = {};
+  /** What could not be done here since it last looked. */
+  #trouble: MooringError | undefined;
   /** Why the configuration is not the one on disk. */
   #configTrouble: MooringError | undefined;
 
@@ -92,9 +81,11 @@ export class Daemon {
   async serve(): Promise<Provisioned | undefined> {
     try {
       const current = loadCurrent(this.#config.state.directory, this.#options);
-      return current && (await serve(this.#config, current, this.#options));
+      const served = current && (await serve(this.#config, current, this.#options));
+      this.#noteServed(current, served);
+      return served;
     } catch (error) {
-      this.#troubled("assignment.unserved", error);
+      this.#served = { trouble: this.#troubled("assignment.unserved", error) };
       return undefined;
     }
   }
@@ -110,50 +101,51 @@ export class Daemon {
     }
   }
 
-  /** Somebody asks; resolves with what came of it. Who asks the same meanwhile gets the same answer. */
+  /** Somebody asks; resolves with what came of it. */
   ask(question: Question): Promise<Provisioned> {
-    const before = this.#asked.get(question);
-    if (before) return before.promise;
-    const asked = Promise.withResolvers<Provisioned>();
-    asked.promise.catch(() => {}); // who asked need not stay for the answer
-    this.#asked.set(question, asked);
+    const answer = this.#questions.ask(question);
     this.#wakes.post(question);
-    return asked.promise;
+    return answer;
   }
 
   /** Something happened. An attempt under the old configuration is not worth its end. */
   notice(occasion: Occasion): void {
-    if (occasion === "reload") this.#interrupt.abort(new MooringError("ERR_CANCELLED", "told to start anew"));
     this.#wakes.post(occasion);
+    if (occasion === "reload") this.#interrupt.abort(new MooringError("ERR_CANCELLED", "told to start anew"));
   }
 
   async #look(): Promise<Outlook | undefined> {
-    const asked = this.#asked.has("operator") ? "operator" : this.#asked.has("start") ? "start" : undefined;
+    this.#trouble = undefined;
+    const asked = (["operator", "start"] as const).find((question) => this.#questions.has(question));
     const finalFailure = this.#finalFailure?.code;
     const circumstances = { asked, finalFailure, isClockGivenUp: this.#isClockGivenUp } as const;
     try {
       const outlook = await lookAhead(this.#config, this.#attempts, circumstances, this.#options);
-      this.#become({ activity: activityOf(outlook.decision), outlook });
+      this.#become({ activity: activityOf(outlook), outlook });
       return outlook;
     } catch (error) {
-      const trouble = this.#troubled("identity.unreadable", error);
-      this.#become({ activity: "stopped", trouble });
-      this.#answer((asked) => asked.reject(trouble), "operator", "start");
+      this.#trouble = this.#troubled("identity.unreadable", error);
+      this.#become({ activity: "stopped" });
+      this.#questions.fail(this.#trouble, "operator", "start");
       return undefined;
     }
   }
 
   async #act(outlook: Outlook | undefined): Promise<void> {
     if (!outlook) return;
-    const { decision, current } = outlook;
+    const { decision, current, asked } = outlook;
     if (decision.act === "provision") return this.#provision(decision, outlook);
-    if (decision.act === "withdraw" && current) {
-      await withdraw(this.#config, current, decision, this.#options);
-    } else if (current && needsItsHubKey(current)) {
-      await this.#errand({ do: "mend-hub-key" }).catch((error) => this.#troubled("hub-key.unmended", error));
-    }
-    const served = this.#asked.has("start") && (await this.serve());
-    if (served) this.#answer((asked) => asked.resolve(served), "start");
+    if (decision.act === "withdraw" && current) await this.#withdraw(current, decision);
+    else if (current && needsItsHubKey(current)) await this.#mendHubKey();
+
+    if (asked !== "start" && current?.number === this.#served.number) return;
+    const served = await this.serve();
+    // Who asks only now is answered by the next look.
+    if (asked !== "start") return;
+    if (decision.act === "wait" && !onlyConfirms(decision.trigger))
+      this.#questions.fail(heldBack(decision), "start");
+    else if (served) this.#questions.answer(served, "start");
+    else if (this.#served.trouble) this.#questions.fail(this.#served.trouble, "start");
   }
 
   async #provision(reason: Reason, { current, facts }: Outlook): Promise<void> {
@@ -162,59 +154,82 @@ export class Daemon {
     const decidedOn = current && { decidedOn: current.number };
     this.#finalFailure = undefined;
     this.#isClockGivenUp = false;
+    this.#interrupt = new AbortController();
+    const { signal } = this.#interrupt;
+    if (this.#wakes.has("reload")) return;
     try {
       const done = await recordAttempt(this.#config, this.#attempts, about, () =>
-        this.#errand({ do: "provision", reason: { trigger, because }, ...decidedOn }),
+        this.#errand({ do: "provision", reason: { trigger, because }, ...decidedOn }, signal),
       );
-      if (done) this.#answer((asked) => asked.resolve(done), "operator", "start");
+      if (done) this.#questions.answer(done, "operator", "start");
     } catch (error) {
       const failure = this.#troubled("provisioning.failed", error);
+      // Whoever asked for it is answered by the attempt under the new configuration.
+      if (signal.aborted) return;
       if (failure.retry === "never") this.#finalFailure = failure;
-      const served = onlyConfirms(trigger) && this.#asked.has("start") && (await this.serve());
-      if (served) this.#answer((asked) => asked.resolve(served), "start");
-      this.#answer((asked) => asked.reject(failure), "operator", "start");
+      const served = onlyConfirms(trigger) && this.#questions.has("start") && (await this.serve());
+      if (served) this.#questions.answer(served, "start");
+      this.#questions.fail(failure, "operator", "start");
     }
   }
 
-  #errand(work: Work): Promise<Provisioned | null> {
+  #noteServed(current: Generation | undefined, done: Provisioned | undefined): void {
+    const trouble = done?.outputs.find(({ error }) => error)?.error;
+    this.#served = { ...(current && { number: current.number }), ...(trouble && { trouble }) };
+  }
+
+  async #withdraw(current: Generation, reason: Reason): Promise<void> {
+    try {
+      this.#noteServed(current, await withdraw(this.#config, current, reason, this.#options));
+    } catch (error) {
+      this.#trouble = this.#troubled("assignment.not-withdrawn", error);
+    }
+  }
+
+  async #mendHubKey(): Promise<void> {
+    try {
+      await this.#errand({ do: "mend-hub-key" });
+    } catch (error) {
+      this.#trouble = this.#troubled("hub-key.unmended", error);
+    }
+  }
+
+  #errand(work: Work, interrupt?: AbortSignal): Promise<Provisioned | null> {
     const { sendOnErrand, signal } = this.#options;
-    this.#interrupt = new AbortController();
-    return sendOnErrand(this.#config, work, AbortSignal.any([signal, this.#interrupt.signal]));
+    return sendOnErrand(this.#config, work, interrupt ? AbortSignal.any([signal, interrupt]) : signal);
   }
 
-  /** False when it is time to leave. */
+  /** Until something happens or is due. False when it is time to leave. */
   async #rest(): Promise<boolean> {
-    const { outlook, trouble } = this.#doing;
-    const decision = outlook?.decision;
-    if (decision?.act === "provision" || decision?.act === "withdraw") return true;
-    const needsMending = trouble || (outlook?.current && needsItsHubKey(outlook.current));
-    const forMs = decision?.act === "wait" ? decision.forMs : outlook?.facts.timerDueInMs;
-    return this.#sleep(needsMending ? Math.min(forMs ?? troubledMs, troubledMs) : forMs, decision);
-  }
-
-  async #sleep(forMs: number | undefined, decision: Decision | undefined): Promise<boolean> {
     const { clock, signal, isInUse } = this.#options;
-    const nextAt = forMs !== undefined && { nextAt: clock.monotonic() + forMs };
-    this.#become({ ...this.#doing, ...nextAt });
-    using _waiting = decision?.act === "wait" && forMs === undefined ? this.#awaitClock() : undefined;
+    const { outlook } = this.#doing;
+    const decision = outlook?.decision;
+    const trouble = this.#whatTroubles();
+    const rest = restAfter(outlook, trouble);
+    if (!rest || rest.forMs > 0) {
+      const next = rest && { at: clock.monotonic() + rest.forMs, because: rest.because };
+      this.#become({ ...this.#doing, ...(next && { next }) });
+    }
+
+    using _waiting =
+      decision?.act === "wait" && decision.forMs === undefined ? this.#awaitClock() : undefined;
     const { idleExitMs = Number.POSITIVE_INFINITY } = this.#config.daemon;
-    const isIdle = decision?.act === "keep" && idleExitMs < (forMs ?? Number.POSITIVE_INFINITY);
-    const wake = await this.#wakes.next({ forMs: isIdle ? idleExitMs : forMs, signal });
-    if (wake === undefined) return !isIdle || isInUse();
-    await this.#take(wake);
-    return true;
+    const isIdle =
+      decision?.act === "keep" && !trouble && idleExitMs < (rest?.forMs ?? Number.POSITIVE_INFINITY);
+    const wakes = await this.#wakes.next({ forMs: isIdle ? idleExitMs : rest?.forMs, signal });
+    for (const wake of wakes) await this.#take(wake);
+    // It has rested since: what could not be published may be published now.
+    if (wakes.length === 0 && this.#served.trouble) this.#served = {};
+    return wakes.length > 0 || !isIdle || isInUse();
   }
 
   async #take(wake: Wake): Promise<void> {
-    if (wake === "reload") this.#reload();
-    if (wake === "roll-back") await this.#rollBack();
-    if (this.#isNewStart(wake)) {
-      this.#attempts.forgive();
-      this.#finalFailure = undefined;
-    }
-    if (wake !== "reload") return;
-    await this.serve();
-    this.#options.onReloaded();
+    if (wake === "reload") return this.#reload();
+    if (wake === "roll-back") return this.#rollBack();
+    const isPerson = wake === "start" || wake === "operator";
+    // An attempt that was under way has answered already.
+    if (isPerson && !this.#questions.has(wake)) return;
+    if (this.#isNewStart(wake)) this.#startAnew({ isBusyForgiven: isPerson });
   }
 
   /** Something changed, or a person has come: what failed before may work now. */
@@ -222,23 +237,31 @@ export class Daemon {
     const isClock = wake === "clock-stepped" || (wake === "clock-waited" && !this.#isClockGivenUp);
     const { lastFailure } = this.#attempts;
     if (isClock) return lastFailure !== undefined && mayBeOfTime(lastFailure.code);
-    return wake === "reload" || wake === "identity-changed" || wake === "start" || wake === "operator";
+    return wake !== "clock-waited";
+  }
+
+  #startAnew(how: { isBusyForgiven: boolean }): void {
+    this.#attempts.forgive(how);
+    this.#finalFailure = undefined;
   }
 
   /** A configuration that cannot be read leaves the old one in force. */
-  #reload(): void {
-    const { readConfig, log } = this.#options;
+  async #reload(): Promise<void> {
+    const { readConfig, log, onReloaded } = this.#options;
+    const { endpoint } = this.#config.provisioning;
     try {
       this.#config = readConfig();
       this.#attempts = openAttempts(this.#config.state.directory, this.#options);
       this.#identityWatch[Symbol.dispose]();
       this.#identityWatch = this.#watchIdentity();
+      this.#configTrouble = undefined;
       log.info("config.read-again");
     } catch (error) {
       this.#configTrouble = this.#troubled("config.refused", error);
-      return;
     }
-    this.#configTrouble = undefined;
+    this.#startAnew({ isBusyForgiven: endpoint !== this.#config.provisioning.endpoint });
+    await this.serve();
+    onReloaded();
   }
 
   #watchIdentity(): Disposable {
@@ -248,10 +271,9 @@ export class Daemon {
   async #rollBack(): Promise<void> {
     try {
       const done = await this.#errand({ do: "roll-back" });
-      if (done) this.#answer((asked) => asked.resolve(done), "roll-back");
+      if (done) this.#questions.answer(done, "roll-back");
     } catch (error) {
-      const failure = this.#troubled("rollback.failed", error);
-      this.#answer((asked) => asked.reject(failure), "roll-back");
+      this.#questions.fail(this.#troubled("rollback.failed", error), "roll-back");
     }
   }
 
@@ -269,20 +291,14 @@ export class Daemon {
     return { [Symbol.dispose]: () => over.abort() };
   }
 
-  #become(doing: Doing): void {
-    this.#doing = {
-      ...doing,
-      ...(!doing.trouble && this.#configTrouble && { trouble: this.#configTrouble }),
-    };
+  #become({ trouble: _before, ...doing }: Doing): void {
+    const trouble = this.#whatTroubles();
+    this.#doing = { ...doing, ...(trouble && { trouble }) };
     this.#options.onDoing(this.#doing);
   }
 
-  #answer(how: (asked: PromiseWithResolvers<Provisioned>) => void, ...questions: readonly Question[]): void {
-    for (const question of questions) {
-      const asked = this.#asked.get(question);
-      this.#asked.delete(question);
-      if (asked) how(asked);
-    }
+  #whatTroubles(): MooringError | undefined {
+    return this.#trouble ?? this.#served.trouble ?? this.#configTrouble;
   }
 
   /** Tells of a failure that ends nothing. Being told to stop is none, and ends all. */
@@ -295,16 +311,5 @@ export class Daemon {
   }
 }
 
-function activityOf({ act }: Decision): Doing["activity"] {
-  switch (act) {
-    case "provision":
-    case "withdraw":
-      return "provisioning";
-    case "wait":
-      return "waiting";
-    case "keep":
-      return "resting";
-    case "stop":
-      return "stopped";
-  }
-}
+const heldBack = ({ because, forMs }: Extract<Decision, { act: "wait" }>): MooringError =>
+  tooManyAttempts({ because, forMs: forMs ?? 0 });

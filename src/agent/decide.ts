@@ -88,7 +88,7 @@ export function decide(facts: Facts): Decision {
 }
 
 function reasonToProvision(facts: Facts): Reason | undefined {
-  const { assignment, isLost, wanted, operatorAsks, disenrolled, timerDueInMs } = facts;
+  const { assignment, isLost, isWithdrawn, wanted, operatorAsks, disenrolled, timerDueInMs } = facts;
   if (operatorAsks) return { trigger: "operator", because: "an operator asked for it" };
   if (!assignment && isLost) {
     return { trigger: "assignment-invalid", because: "what was kept of the assignment is damaged" };
@@ -100,6 +100,8 @@ function reasonToProvision(facts: Facts): Reason | undefined {
     const what = disenrolled === "ERR_DISABLED" ? "is disabled" : "is gone";
     return { trigger: "disenrolled", because: `the service says that the enrollment ${what}` };
   }
+  // Whatever became of the reason: what nobody may use is of no use until the service gives it again.
+  if (isWithdrawn) return { trigger: "disenrolled", because: "the assignment was withdrawn" };
   if (timerDueInMs !== undefined && timerDueInMs <= 0) {
     return { trigger: "timer", because: "the time of [reprovision] every is over" };
   }

@@ -14,6 +14,8 @@ export interface Outlook {
   readonly current: Generation | undefined;
   readonly facts: Facts;
   readonly decision: Decision;
+  /** What a person wants to know from this look. */
+  readonly asked?: Circumstances["asked"];
 }
 
 export interface Circumstances {
@@ -34,7 +36,11 @@ export async function lookAhead(
 ): Promise<Outlook> {
   const current = loadCurrent(config.state.directory, tools);
   const plain = await lookAround(config, current, attempts, { ...tools, operatorAsks: asked === "operator" });
-  if (asked) return { current, facts: plain, decision: decide(plain) };
+  if (asked) {
+    // Once a while is anybody's right; a unit that is restarted for ever is no person.
+    const facts: Facts = { ...plain, pause: () => attempts.budgetPause() };
+    return { current, facts, decision: decide(facts), asked };
+  }
 
   const clock = openTrustedTime(config, attempts, tools);
   const facts: Facts = {

@@ -20,6 +20,7 @@ import type { Config } from "../config/schema.ts";
 import { asMooringError, MooringError } from "../errors.ts";
 import type { TpmIdentity } from "../identity/tpm.ts";
 import { recordAttempt } from "./attempt.ts";
+import { tooManyAttempts } from "./attempt-history.ts";
 import { openAttempts } from "./attempts.ts";
 import { blamingClock } from "./clock-fault.ts";
 import type { Connected, LineTools, Tools } from "./connect.ts";
@@ -35,14 +36,14 @@ export interface Provisioned {
   readonly assignment: Assignment;
   /** Absent when the saved assignment was kept. */
   readonly trigger?: Trigger;
-  /** What would be done, had the policy not left it to a person. */
+  /** What would be done, had the policy not left it to a person; after a roll-back, what the configuration asks for. */
   readonly pending?: Reason;
   readonly outputs: readonly OutputResult[];
 }
 
 /**
  * Keeps a valid assignment, or registers for a new one; then publishes. Tries at once: the pauses between attempts
- * are the daemon's.
+ * are the daemon's. Only the budget of attempts holds it back, and not where an operator asks.
  * @throws MooringError; whatever assignment there was before is then still the current one
  */
 export async function provision(
@@ -57,15 +58,20 @@ export async function provision(
   const facts = await lookAround(config, current, attempts, { ...tools, operatorAsks });
   const decision = decide(facts);
   if (decision.act === "provision") {
-    // Who asks by hand does not wait for the clock, and is told if it was that.
-    const waitMs = operatorAsks ? 0 : config.daemon.clockWaitMs;
-    await openTrustedTime(config, attempts, tools).awaitPlausible({ waitMs, signal: tools.signal });
-    const attempt = recordAttempt(config, attempts, { ...facts, ...decision }, () =>
-      provisionAnew(config, decision, current?.number, tools),
-    );
+    const attempt = async (): Promise<Provisioned> => {
+      // A unit that is restarted for ever asks no more often than the daemon would.
+      const held = operatorAsks ? undefined : attempts.budgetPause();
+      if (held) throw tooManyAttempts(held);
+      // Who asks by hand does not wait for the clock, and is told if it was that.
+      const waitMs = operatorAsks ? 0 : config.daemon.clockWaitMs;
+      await openTrustedTime(config, attempts, tools).awaitPlausible({ waitMs, signal: tools.signal });
+      return recordAttempt(config, attempts, { ...facts, ...decision }, () =>
+        provisionAnew(config, decision, current?.number, tools),
+      );
+    };
     return served && onlyConfirms(decision.trigger)
-      ? attempt.catch((error) => keep(served, error, tools))
-      : attempt;
+      ? attempt().catch((error) => keep(served, error, tools))
+      : attempt();
   }
   if (!current || !served) throw new MooringError("ERR_INTERNAL", `decided to ${decision.act} nothing`);
   if (decision.act === "withdraw") return withdraw(config, current, decision, tools);

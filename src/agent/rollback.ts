@@ -7,11 +7,14 @@ import { lockState } from "../assignment/lock.ts";
 import { publishOutputs } from "../assignment/outputs.ts";
 import type { Config } from "../config/schema.ts";
 import { MooringError } from "../errors.ts";
+import { openAttempts } from "./attempts.ts";
 import type { Tools } from "./connect.ts";
+import { decide, type Reason } from "./decide.ts";
 import { keepHubKey, proveHubKey } from "./hub-key.ts";
 import { withTpm } from "./identity.ts";
 import { requirePinnedTpm } from "./pinned-tpm.ts";
 import type { Provisioned } from "./provision.ts";
+import { lookAround } from "./situation.ts";
 
 /**
  * Returns to the previous generation; the one that was current stays on disk until the next provisioning.
@@ -43,8 +46,26 @@ export async function rollBack(config: Config, tools: Tools): Promise<Provisione
   }
   tools.log.info("assignment.rolled-back", shown(previous));
   const outputs = await publishOutputs(config.outputs, previous.assignment, tools);
-  return { assignment: previous.assignment, outputs };
+  const pending = await whyNotForLong(config, previous, tools);
+  return { assignment: previous.assignment, outputs, ...(pending && { pending }) };
 }
+
+/** Why the next decision will be against it, as far as that can be told now. */
+async function whyNotForLong(config: Config, current: Generation, tools: Tools): Promise<Reason | undefined> {
+  const attempts = openAttempts(config.state.directory, { ...tools, isReadOnly: true });
+  try {
+    const decision = decide(await lookAround(config, current, attempts, { ...tools, operatorAsks: false }));
+    return decision.act === "keep"
+      ? decision.pending
+      : decision.act === "provision"
+        ? reasonOf(decision)
+        : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const reasonOf = ({ trigger, because }: Reason): Reason => ({ trigger, because });
 
 const nothingCurrent = (stateDirectory: string): MooringError =>
   new MooringError("ERR_NOT_PROVISIONED", `there is no assignment in ${stateDirectory}`);

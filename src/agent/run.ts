@@ -1,7 +1,7 @@
 // `mooring run`, put together: the daemon, the socket on which it can be asked, the service manager that started it, and
 // what may happen on this machine that it has to notice.
 
-import { EventEmitter, once } from "node:events";
+import { EventEmitter } from "node:events";
 import { loadCurrent } from "../assignment/generations.ts";
 import type { Config } from "../config/schema.ts";
 import { causeText, MooringError } from "../errors.ts";
@@ -11,7 +11,8 @@ import { type ServiceManager, serviceManager } from "../system/service-manager.t
 import type { Tools } from "./connect.ts";
 import { type Events, overheard } from "./control/events.ts";
 import { type Controlled, type ControlServer, serveControl } from "./control/server.ts";
-import { Daemon, type Doing } from "./daemon.ts";
+import { Daemon } from "./daemon.ts";
+import type { Doing } from "./doing.ts";
 import { sendOnErrand } from "./errand.ts";
 import { type Status, statusOf } from "./status.ts";
 import { openTrustedTime } from "./time.ts";
@@ -47,6 +48,8 @@ export async function run(options: RunOptions): Promise<void> {
     onReloaded: () => manager.ready(inWords(daemon.doing)),
     isInUse: () => (control?.connections() ?? 0) > 0,
   });
+  // From here on a hang-up is a word, and no end.
+  using _notices = noticesFor(daemon, manager, tools);
   await daemon.serve();
 
   const status = (): Promise<Status> => statusOfDaemon(daemon, startedAt, tools);
@@ -55,7 +58,6 @@ export async function run(options: RunOptions): Promise<void> {
     ...{ path, fd: manager.listenFds[0], group, stateDirectory: () => daemon.config.state.directory },
     ...tools,
   }).catch((error) => withoutControl(error, log));
-  using _notices = noticesFor(daemon, manager, tools);
   using _watchdog = manager.feedWatchdog();
   manager.ready(inWords(daemon.doing));
   try {
@@ -87,9 +89,16 @@ function controlled(
     reprovision: () => daemon.ask("operator"),
     rollBack: () => daemon.ask("roll-back"),
     usable: async ({ signal }) => {
-      for (let now = await status(); ; now = await status()) {
+      for (;;) {
+        const { promise: changed, resolve } = Promise.withResolvers<void>();
+        // From before it looks: what changes meanwhile is not missed.
+        changes.once("change", resolve);
+        signal.addEventListener("abort", () => resolve(), { once: true });
+        const now = await status();
+        if (!now.usable.yes) await changed;
+        changes.off("change", resolve);
         if (now.usable.yes) return now;
-        await once(changes, "change", { signal }).catch(() => signal.throwIfAborted());
+        signal.throwIfAborted();
       }
     },
     events,
@@ -99,9 +108,11 @@ function controlled(
 /** `startedAt` is monotonic: the wall clock may have been set since. */
 async function statusOfDaemon(daemon: Daemon, startedAt: number, tools: Tools): Promise<Status> {
   const { config, attempts } = daemon;
-  const { activity, outlook, trouble, nextAt } = daemon.doing;
+  const { activity, outlook, trouble, next } = daemon.doing;
   const { clock } = tools;
-  const since = new Date(clock.now() - (clock.monotonic() - startedAt)).toISOString();
+  // To the second: two clocks that are read one after the other differ by a breath.
+  const startedAtSeconds = (clock.now() - (clock.monotonic() - startedAt)) / 1000;
+  const since = new Date(Math.round(startedAtSeconds) * 1000).toISOString();
   return statusOf(config, {
     alive: { running: true, pid: process.pid, since, activity },
     current: loadCurrent(config.state.directory, tools),
@@ -109,7 +120,7 @@ async function statusOfDaemon(daemon: Daemon, startedAt: number, tools: Tools): 
     trouble,
     attempts,
     clock: openTrustedTime(config, attempts, tools).state,
-    nextInMs: nextAt === undefined ? undefined : Math.max(0, nextAt - clock.monotonic()),
+    next: next && { inMs: Math.max(0, next.at - clock.monotonic()), because: next.because },
     now: clock.now(),
   });
 }

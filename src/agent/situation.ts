@@ -6,7 +6,7 @@ import type { Config } from "../config/schema.ts";
 import { machineKey } from "../system/facts.ts";
 import type { Attempts } from "./attempt-history.ts";
 import type { Tools } from "./connect.ts";
-import { type Facts, meansDisenrolled, type Wanted } from "./decide.ts";
+import type { Facts, Wanted } from "./decide.ts";
 import { wantedBy } from "./identity.ts";
 import { staysWithdrawn } from "./serve.ts";
 
@@ -14,17 +14,14 @@ import { staysWithdrawn } from "./serve.ts";
 export async function lookAround(
   config: Config,
   current: Generation | undefined,
-  attempts: Pick<Attempts, "lastFailure" | "confirmedAt">,
+  attempts: Pick<Attempts, "refusal" | "confirmedAt">,
   { operatorAsks, ...tools }: Pick<Tools, "clock" | "log"> & { operatorAsks: boolean },
 ): Promise<Facts> {
   const { onChange, onDisenrolled } = config.reprovision;
   const wanted = await wantedBy(config, current?.assignment, tools);
-  const { lastFailure } = attempts;
+  const { refusal } = attempts;
   // Another configuration may have been refused since; that says nothing about the enrollment of this assignment.
-  const disenrolled =
-    lastFailure && meansDisenrolled(lastFailure.code) && lastFailure.asking === asking(wanted)
-      ? lastFailure.code
-      : undefined;
+  const disenrolled = refusal?.asking === asking(wanted) ? refusal.code : undefined;
   const timerDueInMs = current && timerOf(config, current, attempts, tools.clock.now());
   return {
     assignment: current?.assignment,

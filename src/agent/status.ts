@@ -10,7 +10,7 @@ import type { Log } from "../system/log.ts";
 import type { ClockState } from "../system/trusted-time.ts";
 import type { Attempts } from "./attempt-history.ts";
 import { openAttempts } from "./attempts.ts";
-import { type Decision, decide, meansDisenrolled } from "./decide.ts";
+import { type Decision, decide } from "./decide.ts";
 import { needsItsHubKey } from "./hub-key.ts";
 import { staysWithdrawn } from "./serve.ts";
 import { lookAround } from "./situation.ts";
@@ -30,7 +30,7 @@ export interface Status {
   readonly decision?: Decision;
   readonly trouble?: Failure;
   readonly lastFailure?: Failure & { readonly at: string; readonly trigger: string };
-  /** When the daemon acts next of its own accord. */
+  /** When the daemon looks next of its own accord. */
   readonly nextAttempt?: { readonly at: string; readonly inMs: number; readonly because: string };
   readonly clock: ClockState;
 }
@@ -102,37 +102,34 @@ export interface Findings {
   readonly current: Generation | undefined;
   readonly decision?: Decision | undefined;
   readonly trouble?: MooringError | undefined;
-  readonly attempts: Pick<Attempts, "lastFailure">;
+  readonly attempts: Pick<Attempts, "lastFailure" | "refusal">;
   readonly clock: ClockState;
-  /** Until the daemon acts of its own accord. */
-  readonly nextInMs?: number | undefined;
+  /** Until the daemon looks again of its own accord, and what for. */
+  readonly next?: { readonly inMs: number; readonly because: string } | undefined;
   /** Milliseconds since 1970. */
   readonly now: number;
 }
 
 /** Reads nothing but the device certificate. Never throws. */
 export async function statusOf(config: Config, findings: Findings): Promise<Status> {
-  const { alive, current, decision, trouble, attempts, clock, nextInMs, now } = findings;
+  const { alive, current, decision, trouble, attempts, clock, next, now } = findings;
   const { lastFailure } = attempts;
   const daysLeft =
     current && clock === "plausible" ? await certificateDaysLeft(config, current, now) : undefined;
   return {
     alive,
     usable: { ...usable(config, current), ...(daysLeft !== undefined && { certificateDaysLeft: daysLeft }) },
-    confirmed: confirmed(current, lastFailure),
+    confirmed: confirmed(current, attempts.refusal),
     ...(decision && { decision }),
     ...(trouble && {
       trouble: { code: trouble.code, message: trouble.message, hint: trouble.hint },
     }),
     ...(lastFailure && { lastFailure: shown(lastFailure) }),
-    ...(nextInMs !== undefined && {
+    ...(next && {
       nextAttempt: {
-        at: new Date(now + nextInMs).toISOString(),
-        inMs: Math.round(nextInMs),
-        because:
-          decision && "because" in decision
-            ? decision.because
-            : "the time of [reprovision] every is over then",
+        at: new Date(now + next.inMs).toISOString(),
+        inMs: Math.round(next.inMs),
+        because: next.because,
       },
     }),
     clock,
@@ -150,13 +147,9 @@ export function usable(config: Config, current: Generation | undefined): Usable 
   return { yes: true, assignment, generation };
 }
 
-function confirmed(
-  current: Generation | undefined,
-  lastFailure: Attempts["lastFailure"],
-): Status["confirmed"] {
+function confirmed(current: Generation | undefined, refusal: Attempts["refusal"]): Status["confirmed"] {
   if (!current) return { because: "the service has not assigned this gateway" };
-  const since = lastFailure && meansDisenrolled(lastFailure.code) && lastFailure.message;
-  return { at: current.assignment.assignedAt, by: "service", ...(since && { because: since }) };
+  return { at: current.assignment.assignedAt, by: "service", ...(refusal && { because: refusal.message }) };
 }
 
 const shown = ({

@@ -20,7 +20,7 @@ export function addProvisionCommands(program: Command): void {
     .description("register with the provisioning service, or keep the assignment that is still valid")
     .addHelpText(
       "after",
-      "\nSafe to run at every boot: with a valid assignment it publishes the outputs and touches neither\nnetwork nor TPM. It registers when there is no assignment, or when endpoint, id scope,\nregistration id or key changed. A failure leaves the old assignment as it was.\nWhere the daemon runs, it is asked to do this now.",
+      "\nSafe to run at every boot: with a valid assignment it publishes the outputs and touches neither\nnetwork nor TPM. It registers when there is no assignment, or when endpoint, id scope,\nregistration id or key changed. A failure leaves the old assignment as it was.\nA loop of failures is held back after 14 attempts (ERR_TOO_MANY_ATTEMPTS, 75).\nWhere the daemon runs, it is asked to do this now.",
     )
     .action(provisionNow);
   withCommonOptions(program.command("reprovision"))
@@ -41,7 +41,7 @@ Where the daemon runs, it is asked to do this, and the command ends as soon as i
     .description("return to the assignment before the current one, without asking the service")
     .addHelpText(
       "after",
-      "\nNeeds no network. The TPM holds the hub key of that assignment again, and the outputs are those of then.\nWhen the configuration has changed since, change it back, or the next `provision` registers again.\nExits 66 when there is no assignment to go back to.",
+      "\nNeeds no network. The TPM holds the hub key of that assignment again, and the outputs are those of then.\nWhen the configuration has changed since, change it back, or the daemon and the next `provision` register again.\nExits 66 when there is no assignment to go back to.",
     )
     .action(rollBackNow);
 }
@@ -96,7 +96,7 @@ async function rollBackNow(options: CommonOptions): Promise<void> {
   const tools = commandTools(options);
   const told = await viaDaemon(config, { do: "rollback" }, tools);
   const done = told === "no daemon" ? await rollBackHere(config, tools) : told;
-  tell(options, done, "rolled-back");
+  tell(options, done, "rolled-back", config.reprovision.onChange);
 }
 
 const rollBackHere = async (config: Config, tools: Tools): Promise<Provisioned> =>
@@ -110,12 +110,19 @@ const sentences = {
 
 type Outcome = keyof typeof sentences;
 
-function tell(options: CommonOptions, done: Provisioned, outcome: Outcome): void {
+function tell(options: CommonOptions, done: Provisioned, outcome: Outcome, onChange?: "auto" | "ask"): void {
   if (options.json) printJson(provisionedJson(done, outcome));
-  else printProvisioned(done, outcome);
+  else printProvisioned(done, outcome, onChange === "auto" ? changeBack : registerAgain);
   const failed = done.outputs.find(({ error }) => error)?.error;
   if (failed) process.exitCode = reportError(failed, { json: false, verbose: options.verbose ?? false });
 }
+
+type Advice = (because: string) => string;
+
+const registerAgain: Advice = (because) => `\`mooring reprovision\` would register again: ${because}.`;
+
+const changeBack: Advice = (because) =>
+  `This gateway will soon register again: ${because}. To stay, change the configuration back.`;
 
 /** The assignment's own fields at the top, then what this run did. */
 const provisionedJson = (
@@ -133,12 +140,15 @@ const provisionedJson = (
   })),
 });
 
-function printProvisioned({ assignment, pending, outputs }: Provisioned, outcome: Outcome): void {
+function printProvisioned(
+  { assignment, pending, outputs }: Provisioned,
+  outcome: Outcome,
+  advice: Advice,
+): void {
   const { assignedHub, deviceId, registrationId, idScope, attestation, transport, substatus, assignedAt } =
     assignment;
   printLine(paint("green", sentences[outcome]));
-  if (pending)
-    printLine(paint("yellow", `\`mooring reprovision\` would register again: ${pending.because}.`));
+  if (pending) printLine(paint("yellow", advice(pending.because)));
   printFacts({
     hub: assignedHub,
     "device id": deviceId,

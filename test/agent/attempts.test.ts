@@ -140,9 +140,35 @@ describe("attempts", () => {
       expect(attempts.pause(), `attempt ${count + 1}`).toBeUndefined();
       attempts.begin("operator");
       attempts.failed(notEnrolled, withoutAssignment);
-      attempts.forgive();
+      attempts.forgive({ isBusyForgiven: true });
     }
     expect(open().pause()).toMatchObject({ because: expect.stringContaining("budget") });
+  });
+
+  it("leave a busy service the wait that it asked for, whatever changed here", () => {
+    const { open } = aGateway();
+    const attempts = open();
+    attempts.begin("first-boot");
+    attempts.failed(new MooringError("ERR_THROTTLED", "busy", { retryAfterMs: hour }), withoutAssignment);
+    attempts.forgive({ isBusyForgiven: false });
+    expect(open().pause()?.forMs).toBeGreaterThanOrEqual(hour);
+    attempts.forgive({ isBusyForgiven: true });
+    expect(open().pause()).toBeUndefined();
+  });
+
+  it("remember a refusal of the service through failures that say nothing of it, until a success", () => {
+    const { open } = aGateway();
+    const attempts = open();
+    attempts.begin("timer", { asking: "abc" });
+    attempts.failed(notEnrolled, withoutAssignment);
+    attempts.begin("disenrolled", { asking: "abc" });
+    attempts.failed(noConnection, withoutAssignment);
+    expect(open()).toMatchObject({
+      lastFailure: { code: "ERR_CONNECT" },
+      refusal: { code: "ERR_NOT_ENROLLED", message: "no enrollment", asking: "abc" },
+    });
+    attempts.succeeded();
+    expect(open().refusal).toBeUndefined();
   });
 });
 
@@ -291,7 +317,7 @@ describe("attempts.json", () => {
     attempts.setTimeFloor(1_234);
     attempts.begin("first-boot");
     attempts.failed(notEnrolled, withoutAssignment);
-    attempts.forgive();
+    attempts.forgive({ isBusyForgiven: true });
     attempts.begin("operator");
     attempts.succeeded();
     expect(open().timeFloor).toBe(1_234);

@@ -1,11 +1,14 @@
 // The daemon's loop, with time and the service in the test's hand and everything else real: configuration, identity
 // files, state directory, outputs.
 
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { Daemon, type Doing } from "../../src/agent/daemon.ts";
+import { Daemon } from "../../src/agent/daemon.ts";
+import type { Doing } from "../../src/agent/doing.ts";
 import type { Work } from "../../src/agent/errand.ts";
+import { fullBudget } from "../../src/agent/pace.ts";
 import type { Provisioned } from "../../src/agent/provision.ts";
 import { serve } from "../../src/agent/serve.ts";
 import type { Assignment } from "../../src/assignment/assignment.ts";
@@ -31,6 +34,10 @@ let doings: Doing[];
 let answer: Answer;
 let errands: { work: Work; at: number }[];
 let inUse: boolean;
+let reloads: number;
+/** Ends what hangs. */
+let letGo: AbortController;
+let dieAfterPromotion: boolean;
 
 beforeEach(() => {
   directory = temporaryDirectory();
@@ -41,6 +48,9 @@ beforeEach(() => {
   answer = "assign";
   errands = [];
   inUse = false;
+  reloads = 0;
+  letGo = new AbortController();
+  dieAfterPromotion = false;
   configure();
 });
 afterEach(() => stop.abort(new MooringError("ERR_CANCELLED", "the test is over")));
@@ -86,12 +96,16 @@ async function assignmentFor({ provisioning }: Config, hub: string): Promise<Ass
 async function sendOnErrand(config: Config, work: Work, signal: AbortSignal): Promise<Provisioned | null> {
   errands.push({ work, at: clock.monotonic() });
   if (answer === "hang")
-    return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+    return new Promise((_, reject) => {
+      for (const one of [signal, letGo.signal]) one.addEventListener("abort", () => reject(one.reason));
+    });
   if (answer !== "assign") throw new MooringError(answer, "as the test wants it");
   const state = config.state.directory;
   prepareState(state);
   const assignment = await assignmentFor(config, `hub-${errands.length}.example`);
   const generation = promote(state, stage(state, { assignment }));
+  if (dieAfterPromotion)
+    throw new MooringError("ERR_INTERNAL", "the process that did the work ended with SIGKILL");
   return serve(config, generation, { clock, log, signal });
 }
 
@@ -101,7 +115,7 @@ function start(): { daemon: Daemon; ended: Promise<void> } {
     readConfig: () => loadConfig(join(directory, "config.toml")),
     sendOnErrand,
     onDoing: (doing) => void doings.push(doing),
-    onReloaded: () => {},
+    onReloaded: () => void reloads++,
     isInUse: () => inUse,
   });
   const ended = daemon.serve().then(() => daemon.run());
@@ -115,8 +129,7 @@ const attempts = (count: number): Promise<void> => vi.waitFor(() => expect(erran
 /** Lets the wait that the daemon is in pass. */
 async function sleepOut(): Promise<number> {
   await becomes("waiting");
-  const { nextAt = Number.NaN } = doings.at(-1) as Doing;
-  const ms = nextAt - clock.monotonic();
+  const ms = (doings.at(-1)?.next?.at ?? Number.NaN) - clock.monotonic();
   clock.pass(ms);
   return ms;
 }
@@ -329,6 +342,34 @@ describe("a gateway whose enrollment is gone", () => {
     expect(existsSync(output())).toBe(true);
   });
 
+  it("goes on asking whatever else fails meanwhile", async () => {
+    configure({ more: '[reprovision]\non_disenrolled = "withdraw"' });
+    const { daemon } = await settled();
+    answer = "ERR_DISABLED";
+    await expect(daemon.ask("operator")).rejects.toMatchObject({ code: "ERR_DISABLED" });
+    answer = "ERR_CONNECT";
+    await sleepOut();
+    await attempts(3);
+    answer = "assign";
+    await sleepOut();
+    await becomes("resting");
+    expect(existsSync(output())).toBe(true);
+  });
+
+  it("goes on asking when what it remembered of that is lost", async () => {
+    configure({ more: '[reprovision]\non_disenrolled = "withdraw"' });
+    const { daemon } = await settled();
+    answer = "ERR_DISABLED";
+    await expect(daemon.ask("operator")).rejects.toMatchObject({ code: "ERR_DISABLED" });
+    await becomes("waiting");
+    stop.abort(new MooringError("ERR_CANCELLED", "off"));
+    stop = new AbortController();
+    writeFileSync(join(directory, "state/attempts.json"), "");
+    answer = "assign";
+    start();
+    await vi.waitFor(() => expect(existsSync(output())).toBe(true));
+  });
+
   it("stays silent over a restart, and speaks when the policy changes", async () => {
     configure({ more: '[reprovision]\non_disenrolled = "withdraw"' });
     const { daemon } = await settled();
@@ -346,7 +387,99 @@ describe("a gateway whose enrollment is gone", () => {
   });
 });
 
+describe("what was not published", () => {
+  const blocked = (): string => join(directory, "hub.env");
+
+  it("is told, tried again after a while, and never takes the others along", async () => {
+    configure({ more: '[[outputs]]\npath = "second.json"\nformat = "json"' });
+    mkdirSync(blocked());
+    await settled();
+    expect(doings.at(-1)?.trouble?.code).toBe("ERR_OUTPUT");
+    expect(existsSync(join(directory, "second.json"))).toBe(true);
+    rmSync(blocked(), { recursive: true });
+    clock.pass(10 * minute);
+    await vi.waitFor(() => expect(doings.at(-1)?.trouble).toBeUndefined());
+    expect(readFileSync(output(), "utf8")).toContain("hub-1.example");
+    expect(errands).toHaveLength(1);
+  });
+
+  it("because the work died behind the flip, is published by the daemon itself", async () => {
+    const { daemon } = await settled();
+    dieAfterPromotion = true;
+    await expect(daemon.ask("operator")).rejects.toMatchObject({ code: "ERR_INTERNAL" });
+    await vi.waitFor(() => expect(readFileSync(output(), "utf8")).toContain("hub-2.example"));
+    await becomes("resting");
+  });
+
+  it("because the state could not be read at first, is published when it can", async () => {
+    await settled();
+    stop.abort(new MooringError("ERR_CANCELLED", "off"));
+    stop = new AbortController();
+    rmSync(output());
+    const generations = join(directory, "state/generations");
+    renameSync(generations, `${generations}.away`);
+    symlinkSync("generations", generations);
+    start();
+    await becomes("stopped");
+    rmSync(generations);
+    renameSync(`${generations}.away`, generations);
+    clock.pass(10 * minute);
+    await becomes("resting");
+    expect(readFileSync(output(), "utf8")).toContain("hub-1.example");
+  });
+});
+
 describe("people", () => {
+  it("who ask while an attempt fails are answered by it, and it is not repeated at once", async () => {
+    const { daemon } = await settled();
+    answer = "hang";
+    daemon.ask("operator").catch(() => {});
+    await attempts(2);
+    const second = daemon.ask("operator");
+    const third = daemon.ask("start");
+    answer = "ERR_CONNECT";
+    letGo.abort(new MooringError("ERR_NOT_ENROLLED", "at last"));
+    await expect(second).rejects.toMatchObject({ code: "ERR_NOT_ENROLLED" });
+    await expect(third).rejects.toMatchObject({ code: "ERR_NOT_ENROLLED" });
+    await becomes("waiting");
+    expect(errands).toHaveLength(2);
+  });
+
+  it("who asked get what they asked for under the configuration that came meanwhile", async () => {
+    const { daemon } = await settled();
+    answer = "hang";
+    const asked = daemon.ask("operator");
+    await attempts(2);
+    configure({ idScope: "0ne0000BBBB" });
+    answer = "assign";
+    daemon.notice("reload");
+    expect((await asked).assignment.idScope).toBe("0ne0000BBBB");
+    expect(errands).toHaveLength(3);
+  });
+
+  it("get their way back whatever is reloaded meanwhile", async () => {
+    const { daemon } = await settled();
+    answer = "hang";
+    const asked = daemon.ask("roll-back");
+    await attempts(2);
+    daemon.notice("reload");
+    await new Promise(setImmediate);
+    letGo.abort(new MooringError("ERR_NO_PREVIOUS", "at last"));
+    await expect(asked).rejects.toMatchObject({ code: "ERR_NO_PREVIOUS" });
+  });
+
+  it("who ask for a start again and again are held back by the budget, and an operator is not", async () => {
+    answer = "ERR_NOT_ENROLLED";
+    const { daemon } = start();
+    await becomes("waiting");
+    for (let left = fullBudget - 1; left > 0; left--)
+      await expect(daemon.ask("start")).rejects.toMatchObject({ code: "ERR_NOT_ENROLLED" });
+    await expect(daemon.ask("start")).rejects.toMatchObject({ code: "ERR_TOO_MANY_ATTEMPTS" });
+    expect(errands).toHaveLength(fullBudget);
+    answer = "assign";
+    await daemon.ask("operator");
+  });
+
   it("who ask together share one attempt", async () => {
     const { daemon } = await settled();
     const [one, two] = await Promise.all([daemon.ask("operator"), daemon.ask("operator")]);
@@ -375,6 +508,58 @@ describe("people", () => {
     await expect(daemon.ask("operator")).rejects.toMatchObject({ code: "ERR_UNAUTHORIZED" });
     await becomes("resting");
     expect(readFileSync(output(), "utf8")).toContain("hub-1.example");
+  });
+});
+
+describe("a storm", () => {
+  it("of SIGHUP is one reload, and asks a busy service no sooner", async () => {
+    answer = "ERR_THROTTLED";
+    const { daemon } = start();
+    await becomes("waiting");
+    const due = doings.at(-1)?.next?.at;
+    for (let count = 0; count < 100; count++) daemon.notice("reload");
+    await vi.waitFor(() => expect(reloads).toBe(1));
+    await becomes("waiting");
+    await new Promise(setImmediate);
+    expect([reloads, errands.length, doings.at(-1)?.next?.at]).toEqual([1, 1, due]);
+  });
+
+  it("of SIGHUP during an attempt begins one new attempt", async () => {
+    answer = "hang";
+    const { daemon } = start();
+    await attempts(1);
+    for (let count = 0; count < 100; count++) daemon.notice("reload");
+    answer = "ERR_NOT_ENROLLED";
+    await becomes("waiting");
+    expect(errands).toHaveLength(2);
+  });
+
+  it("does not come of a timer that ran out where nothing may be done", async () => {
+    const every = '[reprovision]\nevery = "30d"\nsplay = "0s"';
+    configure({ more: every });
+    await settled();
+    answer = "ERR_KEY_MISMATCH";
+    clock.pass(31 * 24 * 60 * minute);
+    await becomes("stopped");
+    const before = doings.length;
+    clock.pass(minute);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(doings).toHaveLength(before);
+    expect(doings.at(-1)).not.toHaveProperty("next");
+  });
+
+  it("does not come of a refusal to withdraw", async () => {
+    configure({ more: '[reprovision]\non_disenrolled = "withdraw"' });
+    const { daemon } = await settled();
+    answer = "ERR_DISABLED";
+    const other = new DatabaseSync(join(directory, "state/lock"), { timeout: 0 });
+    other.exec("BEGIN EXCLUSIVE");
+    await expect(daemon.ask("operator")).rejects.toMatchObject({ code: "ERR_DISABLED" });
+    await vi.waitFor(() => expect(doings.at(-1)?.trouble?.code).toBe("ERR_LOCKED"));
+    expect(existsSync(output())).toBe(true);
+    other.close();
+    clock.pass(minute);
+    await vi.waitFor(() => expect(existsSync(output())).toBe(false));
   });
 });
 

@@ -161,7 +161,7 @@ describe("the retry classes", () => {
   });
 
   /** Of commands, never of an attempt. */
-  const elsewhere = ["ERR_CONTROL_SOCKET", "ERR_CONTROL_BUSY", "ERR_DAEMON_LOST"];
+  const elsewhere = ["ERR_CONTROL_SOCKET", "ERR_CONTROL_BUSY", "ERR_DAEMON_LOST", "ERR_TOO_MANY_ATTEMPTS"];
 
   it("leave no code of the agent's out: a new one belongs into a lane above", () => {
     const placed = new Set([...Object.values(lanes).flat(), ...elsewhere]);

@@ -93,3 +93,24 @@ describe("the daemon", () => {
     expect(recordOf(gateway)).toMatchObject({ failures: { slow: 1 } });
   });
 });
+
+describe("a unit that is restarted for ever", () => {
+  it("is held back by the budget, which a person need not mind", async () => {
+    await using service = await startService();
+    using gateway = gatewayFor(service);
+    expect((await gateway.run("provision")).code).toBe(77);
+    const path = join(gateway.stateDirectory, "attempts.json");
+    const record = recordOf(gateway);
+    writeFileSync(
+      path,
+      JSON.stringify({ ...record, budget: { ...(record["budget"] as object), left: 0.5 } }),
+    );
+    const { code, stdout } = await gateway.run("provision");
+    expect(code).toBe(75);
+    expect(JSON.parse(stdout)).toMatchObject({
+      error: { code: "ERR_TOO_MANY_ATTEMPTS", retryAfterMs: expect.any(Number) },
+    });
+    expect(recordOf(gateway)).toMatchObject({ failures: { slow: 1 } });
+    expect((await gateway.run("reprovision")).code).toBe(77);
+  });
+});

@@ -104,6 +104,7 @@ const ways: Record<ErrorCode, Way> = {
   ERR_NOT_ENROLLED: within("refusal.test.ts"),
   ERR_DISABLED: within("refusal.test.ts"),
   ERR_REQUEST_REFUSED: () => whenAnswered((response) => answerJson(response, 400, { errorCode: 400004 })),
+  ERR_TOO_MANY_ATTEMPTS: within("manners.test.ts"),
   ERR_THROTTLED: () => whenAnswered((response) => answerJson(response, 429, { errorCode: 429001 })),
   ERR_SERVICE_UNAVAILABLE: () =>
     whenAnswered((response) => answerJson(response, 500, { errorCode: 500000, trackingId: "t-1" })),
