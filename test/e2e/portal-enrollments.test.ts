@@ -173,6 +173,7 @@ describe("an individual enrollment", () => {
     await said(tab, "This is a private key and no certificate.");
     await certificateInput(tab).setInputFiles(pem(secret + device("careless")));
     await said(tab, /There was a private key in this file/);
+    await eventually(() => page.getByLabel("Registration id").inputValue()).toBe("careless");
     await page.getByRole("button", { name: "Create" }).click();
     await arrive(tab, "careless");
     expect(sent.filter((body) => body.includes("CERTIFICATE")).length).toBeGreaterThan(1);
