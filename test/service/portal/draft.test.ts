@@ -1,13 +1,8 @@
 import { describe, expect, it } from "vitest";
-import {
-  type Draft,
-  draftOf,
-  mistakesIn,
-  newDraft,
-  recordOf,
-} from "../../../src/service/portal/page/data/draft.ts";
+import { type Draft, draftOf, newDraft, recordOf } from "../../../src/service/portal/page/data/draft.ts";
 import { groupKind, individualKind } from "../../../src/service/portal/page/data/kinds.ts";
 import { mergeDrafts } from "../../../src/service/portal/page/data/merge.ts";
+import { mistakesIn } from "../../../src/service/portal/page/data/mistakes.ts";
 import type { EnrollmentRecord } from "../../../src/service/portal/page/data/records.ts";
 
 const record: EnrollmentRecord = {
@@ -31,6 +26,21 @@ const edited = (change: Partial<Draft>): EnrollmentRecord =>
 describe("a draft of the page", () => {
   it("writes back what was not touched as it was read", () => {
     expect(edited({})).toEqual(record);
+  });
+
+  it.each([
+    ["of the static policy is the hub", { allocationPolicy: "static" }, ["one.example"]],
+    ["without a policy is the hub", { iotHubs: ["a.example"] }, ["one.example"]],
+    [
+      "beside another policy means nothing",
+      { allocationPolicy: "hashed", iotHubs: ["a.example"] },
+      ["a.example"],
+    ],
+    ["beside another policy is no choice of hubs", { allocationPolicy: "geoLatency" }, []],
+  ] as const)("a single hub %s", (_, settings, hubs) => {
+    const { allocationPolicy: __, iotHubs: ___, ...others } = record;
+    const made = { ...others, iotHubHostName: "one.example", ...settings } as EnrollmentRecord;
+    expect(draftOf(individualKind, made).hubs).toEqual(hubs);
   });
 
   it("takes away what was emptied", () => {

@@ -3,11 +3,12 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { asFailure, type Failure } from "../data/call.ts";
-import { type Draft, draftOf, type Mistakes, mistakesIn, newDraft, recordOf } from "../data/draft.ts";
+import { type Draft, draftOf, newDraft, recordOf } from "../data/draft.ts";
 import { useKept } from "../data/drafts.ts";
 import { createEnrollment, fetchEnrollment, updateEnrollment } from "../data/enrollment-calls.ts";
 import { type EnrollmentKind, idOf } from "../data/kinds.ts";
 import { type Merge, mergeDrafts, sameDraft } from "../data/merge.ts";
+import { type Mistakes, mistakesIn } from "../data/mistakes.ts";
 import type { EnrollmentRecord } from "../data/records.ts";
 import { go, hrefOf } from "../data/route.ts";
 import { useTask } from "../data/task.ts";

@@ -13,10 +13,11 @@ import { FailureNotice } from "../parts/failure-notice.tsx";
 import { TextField } from "../parts/inputs.tsx";
 import { ConflictNotice } from "./conflict-notice.tsx";
 import { useEnrollmentEdit } from "./enrollment-edit.ts";
+import { HubSection } from "./hub-section.tsx";
 import { NewCredential } from "./new-credential.tsx";
 import { PresentCredential } from "./present-credential.tsx";
 import { RollCertificate } from "./roll-certificate.tsx";
-import { DeviceSection, HubSection, ReprovisionSection, Section, TwinSection } from "./settings-sections.tsx";
+import { DeviceSection, ReprovisionSection, Section, TwinSection } from "./settings-sections.tsx";
 
 interface EnrollmentFormProps {
   readonly kind: EnrollmentKind;

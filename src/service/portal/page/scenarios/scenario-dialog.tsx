@@ -2,13 +2,8 @@
 
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import {
-  refreshScenarios,
-  type Scenario,
-  type ScenarioScope,
-  scenarioKinds,
-  setScenario,
-} from "../data/scenarios.ts";
+import { scenarioKinds } from "../data/scenario-kinds.ts";
+import { refreshScenarios, type Scenario, type ScenarioScope, setScenario } from "../data/scenarios.ts";
 import { useTask, withRefusal } from "../data/task.ts";
 import { Button } from "../parts/button.tsx";
 import { Actions, Dialog } from "../parts/dialog.tsx";

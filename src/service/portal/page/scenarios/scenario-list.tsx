@@ -3,11 +3,11 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { hrefOf } from "../data/route.ts";
+import { scenarioKinds } from "../data/scenario-kinds.ts";
 import {
   type ActiveScenario,
   activeScenarios,
   type ScenarioScope,
-  scenarioKinds,
   scenarios,
   scenarioWords,
 } from "../data/scenarios.ts";
