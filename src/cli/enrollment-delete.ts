@@ -3,7 +3,7 @@
 import type { Command } from "commander";
 import type { ServiceClient } from "../enrollment/client.ts";
 import { ifThere } from "../enrollment/if-there.ts";
-import type { AnyEnrollment } from "../enrollment/record.ts";
+import { type AnyEnrollment, groupOf, type IndividualEnrollment } from "../enrollment/record.ts";
 import { ask, type ConfirmOptions, mustAsk } from "./confirmation.ts";
 import type { CommandKind } from "./enrollment-kind.ts";
 import { ifMatchHelp } from "./enrollment-update.ts";
@@ -68,13 +68,20 @@ async function askFirst(
   return before;
 }
 
-function ofDevice(registration: { assignedHub?: string; deviceId?: string } | undefined): string[] {
-  if (registration?.assignedHub === undefined)
-    return ["No device has registered with it. None will be able to."];
+function ofDevice(registration: IndividualEnrollment["registrationState"]): string[] {
+  if (registration === undefined)
+    return ["No device has registered with it. None will be able to, unless a group lets it in."];
   const { assignedHub, deviceId } = registration;
+  const group = groupOf(registration);
   return [
-    `The device is assigned to ${assignedHub} as ${deviceId}, and stays connected there until it registers again.`,
-    "Then it will be refused. Its registration record goes with the enrollment.",
+    ...(assignedHub === undefined
+      ? []
+      : [
+          `The device is assigned to ${assignedHub} as ${deviceId}, and stays connected there until it registers again.`,
+        ]),
+    group === undefined
+      ? "Then it will be refused, unless a group lets it in. Its registration record goes with the enrollment."
+      : `It registered through the group ${group}, which may let it in again. Its registration record stays.`,
   ];
 }
 

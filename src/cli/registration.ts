@@ -2,7 +2,7 @@
 
 import type { Command } from "commander";
 import type { ServiceClient } from "../enrollment/client.ts";
-import type { RegistrationRecord } from "../enrollment/record.ts";
+import { groupOf, type RegistrationRecord } from "../enrollment/record.ts";
 import { MooringError } from "../errors.ts";
 import { ask, type ConfirmOptions, mustAsk } from "./confirmation.ts";
 import { ifMatchHelp } from "./enrollment-update.ts";
@@ -118,9 +118,9 @@ async function one(
   }
 }
 
-/** The service API says both by the member that it names after the attestation. */
-const through = ({ enrollmentGroupId, x509, symmetricKey }: RegistrationRecord): string =>
-  enrollmentGroupId ?? (x509 ?? symmetricKey)?.enrollmentGroupId ?? "its own enrollment";
+const through = (row: RegistrationRecord): string => groupOf(row) ?? "its own enrollment";
+
+/** The service API says it by the name of a member. */
 const attestationOf = ({ attestation, x509, symmetricKey }: RegistrationRecord): string =>
   attestation ?? (x509 ? "x509" : symmetricKey ? "symmetricKey" : "tpm");
 

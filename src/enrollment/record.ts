@@ -88,6 +88,14 @@ export interface RegistrationRecord {
   readonly payload?: unknown;
 }
 
+/** The group that let the device in: the service API says it below the kind of attestation. */
+export const groupOf = ({
+  enrollmentGroupId,
+  x509,
+  symmetricKey,
+}: Omit<RegistrationRecord, "registrationId">): string | undefined =>
+  enrollmentGroupId ?? (x509 ?? symmetricKey)?.enrollmentGroupId;
+
 /** What a bulk request says about the items that were not taken. */
 export interface BulkResult {
   readonly isSuccessful: boolean;

@@ -80,8 +80,12 @@ export function removeEnrollment<Row extends AnyEnrollment>(
   verifyMatch(findEnrollment(kind, store, id), ifMatch);
   kind.table(store).delete(id);
   store.scenarios.delete(`${kind.plural}/${id}`);
-  if (kind.idMember === "registrationId") store.registrations.delete(id);
+  if (kind.idMember === "registrationId" && !isOfGroup(store, id)) store.registrations.delete(id);
 }
+
+/** As of a device that an enrollment of its own was to keep out for a while. */
+const isOfGroup = ({ registrations }: Store, registrationId: string): boolean =>
+  registrations.get(registrationId)?.enrollmentGroupId !== undefined;
 
 /** Throws 412 when the caller has seen another version, or one that is gone. */
 export function verifyMatch(before: { etag: string } | undefined, ifMatch: string | undefined): void {

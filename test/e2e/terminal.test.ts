@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { groupOfKeys, register } from "../support/fleet-of-keys.ts";
 import { createGateway } from "../support/gateway.ts";
 import { type LocalService, startService } from "../support/local-service.ts";
 import { environment, program, succeed } from "../support/mooring.ts";
@@ -78,6 +79,16 @@ describe("deleting on a terminal", () => {
       "assigned to hub.example as gw-2, and stays connected there until it registers again.",
     );
     expect(screen).toContain("Its registration record goes with the enrollment.");
+  });
+
+  it("says of a device that came through a group that this may let it in again", async () => {
+    await service.enroll("/enrollmentGroups/presses", groupOfKeys("presses"));
+    expect(await register(service, "presses", "press-1")).toBeLessThan(300);
+    await create("press-1");
+    const { screen } = await typed("y\n", "[y/N]", "enrollment", "delete", "press-1");
+    expect(screen).toContain("It registered through the group presses, which may let it in again.");
+    const { json } = await service.operator("registration", "show", "press-1", "--json");
+    expect(json).toMatchObject({ enrollmentGroupId: "presses" });
   });
 
   it.each([

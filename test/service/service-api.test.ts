@@ -81,6 +81,22 @@ describe("an individual enrollment", () => {
     expect((await call("GET", "/registrations/gw-1")).status).toBe(404);
   });
 
+  it("takes no registration with it that a group has let in", async () => {
+    const { call, enroll, store } = await openCounter();
+    store.registrations.put({
+      registrationId: "gw-1",
+      enrollmentGroupId: "plant",
+      attestation: "x509",
+      status: "assigned",
+      createdDateTimeUtc: "",
+      lastUpdatedDateTimeUtc: "",
+      etag: "",
+    });
+    enroll("gw-1", { ...symmetric, provisioningStatus: "disabled" });
+    expect((await call("DELETE", "/enrollments/gw-1")).status).toBe(204);
+    expect((await call("GET", "/registrations/gw-1")).body.x509).toEqual({ enrollmentGroupId: "plant" });
+  });
+
   it("describes its certificates in place of showing them", async () => {
     const { call } = await openCounter();
     await call("PUT", "/enrollments/gw-1", x509);

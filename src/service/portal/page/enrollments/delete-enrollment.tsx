@@ -2,11 +2,12 @@
 
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import type { Failure } from "../data/call.ts";
+import { asFailure, type Failure } from "../data/call.ts";
 import { deleteEnrollment, deleteRegistration, fetchGroupRegistrations } from "../data/enrollment-calls.ts";
 import { type EnrollmentKind, idOf } from "../data/kinds.ts";
 import { useLoad } from "../data/load.ts";
 import type { EnrollmentRecord } from "../data/records.ts";
+import { groupOf } from "../data/registration-view.ts";
 import { useMay } from "../data/session.ts";
 import { useTask } from "../data/task.ts";
 import { Button } from "../parts/button.tsx";
@@ -78,25 +79,37 @@ async function deleteRecordsOf(groupId: string, tell: (removed: number) => void)
     if (records.length === 0) return;
     for (let first = 0; first < records.length; first += atOnce) {
       const some = records.slice(first, first + atOnce);
-      await Promise.all(some.map(({ registrationId }) => deleteRegistration(registrationId, undefined)));
+      await Promise.all(some.map(({ registrationId }) => deleteIfThere(registrationId)));
       removed += some.length;
       tell(removed);
     }
   }
 }
 
+/** Somebody else may be at it as well. */
+async function deleteIfThere(registrationId: string): Promise<void> {
+  try {
+    await deleteRegistration(registrationId, undefined);
+  } catch (error) {
+    if (asFailure(error).status !== 404) throw error;
+  }
+}
+
 function DeviceConsequences({ record }: { readonly record: EnrollmentRecord }): JSX.Element {
   const { registrationState: state } = record;
+  const group = state && groupOf(state);
   return (
     <ul class="consequences">
       <li>
         The next registration of this device is <strong>refused</strong>, unless an enrollment group lets it
         in.
       </li>
-      {state ? (
-        <li>Its registration record is removed with the enrollment.</li>
-      ) : (
-        <li>It has not registered yet: there is no registration record.</li>
+      {!state && <li>It has not registered yet: there is no registration record.</li>}
+      {state && group === undefined && <li>Its registration record is removed with the enrollment.</li>}
+      {group !== undefined && (
+        <li>
+          It registered through the group <strong>{group}</strong>: its registration record stays.
+        </li>
       )}
       {state?.assignedHub && (
         <li>
