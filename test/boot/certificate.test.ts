@@ -1,0 +1,62 @@
+// A gateway without a TPM: its key is root's alone and reaches the agent as a systemd credential.
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { type Issued, issue } from "../support/pki.ts";
+import { openPlant, type Plant, registrationId, statusOf, worksAt, worksFor } from "./plant.ts";
+import type { Guest } from "./power.ts";
+
+const settings = `[identity]
+source = "x509"
+[identity.x509]
+certificate = "/etc/mooring/identity/cert.pem"
+private_key = "credential:key.pem"
+`;
+const dropIn = "[Service]\nLoadCredential=key.pem:/etc/mooring/identity/key.pem\n";
+
+const directory = mkdtempSync(join(tmpdir(), "mooring-boot-pki-"));
+const ca = issue(directory, "Plant CA", { isCa: true });
+const [first, second] = ["first", "second"].map((name) =>
+  issue(directory, name, { by: ca, subject: registrationId }),
+) as [Issued, Issued];
+
+let plant: Plant;
+let guest: Guest;
+beforeAll(async () => {
+  plant = await openPlant("certificate", settings, {
+    "etc/mooring/identity/cert.pem": first.certificate,
+    "etc/mooring/identity/key.pem": first.key,
+    "etc/systemd/system/mooring.service.d/credential.conf": dropIn,
+  });
+  const certificate = Buffer.from(ca.certificate).toString("base64");
+  await plant.service.enroll("/enrollmentGroups/plant", {
+    enrollmentGroupId: "plant",
+    attestation: { type: "x509", x509: { signingCertificates: { primary: { certificate } } } },
+    iotHubHostName: "first.hub.example",
+  });
+  plant.gateway.deliver(plant.files);
+  guest = await plant.gateway.boot({ network: plant.network, hasTpm: false });
+});
+afterAll(async () => {
+  await plant?.[Symbol.asyncDispose]();
+  rmSync(directory, { recursive: true });
+});
+
+it("provisions with a key that only root may read", async () => {
+  expect(await guest.sh("stat -c '%U %a' /etc/mooring/identity/key.pem")).toBe("root 600");
+  expect(await worksFor(guest)).toBe(worksAt());
+  expect(await statusOf(guest)).toMatchObject({ usable: { assignment: { attestation: "x509" } } });
+});
+
+it("registers with the new certificate once key and certificate are replaced", async () => {
+  const before = await guest.sh("readlink -f /var/lib/mooring/current");
+  await guest.sh(`cd /etc/mooring/identity; umask 077
+    cat >key.new <<'END'\n${second.key}\nEND
+    cat >cert.new <<'END'\n${second.certificate}\nEND
+    chmod 644 cert.new; mv key.new key.pem; mv cert.new cert.pem`);
+  await guest.until(`test "$(readlink -f /var/lib/mooring/current)" != ${before}`, 300);
+  await guest.until('mooring status --json | grep \'"activity": *"resting"\'');
+  expect(await statusOf(guest)).toMatchObject({ usable: { yes: true }, decision: { act: "keep" } });
+});
