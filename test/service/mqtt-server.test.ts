@@ -395,7 +395,7 @@ describe("a session", () => {
   const serve = () => serveMqtt(recordingDeviceApi().deviceApi);
 
   it("is not timed by the greeting once greeted, nor by a keep-alive of zero", async () => {
-    const started = await serveMqtt(recordingDeviceApi().deviceApi, { greetingTimeoutMs: 50 });
+    const started = await serveMqtt(recordingDeviceApi().deviceApi, { greetingTimeoutMs: 500 });
     const client = await device(started, { keepalive: 0 });
     const silent = await started.dial();
     expect(await silent.next()).toBeUndefined(); // its time is up, and so would have been the other's
