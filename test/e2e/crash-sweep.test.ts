@@ -26,7 +26,7 @@ async function losesNothing(lane: Lane, command: string, from: string, outcome: 
   const scenario = {
     name: `${command} with ${lane.swtpm ? "a TPM" : "X.509"}`,
     injector: lane.injector,
-    tpm: () => lane.swtpm?.pid ?? 0,
+    tpm: lane.swtpm,
     begin: async () => {
       await lane.recall(from);
       await lane.enroll(outcome.after);

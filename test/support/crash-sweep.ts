@@ -4,12 +4,13 @@
 
 import type { Fault, FaultInjector, TouchingCall } from "./fault-injector.ts";
 import type { Run } from "./mooring.ts";
+import type { Swtpm } from "./swtpm.ts";
 
 export interface Scenario {
   readonly name: string;
   readonly injector: FaultInjector;
-  /** Process id of the TPM, when there is one. */
-  tpm?(): number;
+  /** When there is one. */
+  readonly tpm: Pick<Swtpm, "pid" | "kill"> | undefined;
   /** Brings gateway, TPM and enrollment to where the command starts from. */
   begin(): Promise<void>;
   /** Runs the command under test. */
@@ -36,7 +37,7 @@ export interface Sweep {
 /** Tries every point, or as many as fit into the time: the decisive ones, then others spread evenly. */
 export async function sweep(scenario: Scenario, { budgetMs }: { budgetMs: number }): Promise<Sweep> {
   const startedAt = performance.now();
-  const { injector } = scenario;
+  const { injector, tpm } = scenario;
   await scenario.begin();
   const recorded = await scenario.command(injector.under(0, "kill"));
   if (recorded.code !== 0) throw new Error(`${scenario.name} fails by itself: ${recorded.stderr}`);
@@ -48,8 +49,9 @@ export async function sweep(scenario: Scenario, { budgetMs }: { budgetMs: number
   for (const point of [...points.filter(isDecisive), ...evenly(points.filter((one) => !isDecisive(one)))]) {
     if (performance.now() - startedAt > budgetMs) break;
     await scenario.begin();
-    const fault = point.fault === "tpm-dies" ? (scenario.tpm?.() ?? 0) : point.fault;
+    const fault = point.fault === "tpm-dies" ? (tpm?.pid ?? 0) : point.fault;
     const run = await scenario.command(injector.under(point.nth, fault));
+    if (point.fault === "tpm-dies") await tpm?.kill(); // it may still be about to end
     const ending = String(run.code);
     endings[ending] = (endings[ending] ?? 0) + 1;
     const found = [...misbehaviour(point, run), ...(await scenario.losses())];
