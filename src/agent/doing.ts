@@ -41,7 +41,7 @@ export function restAfter(outlook: Outlook | undefined, trouble: MooringError | 
   if (!trouble && !(outlook?.current && needsItsHubKey(outlook.current))) return due;
   // What needs no service may be tried often.
   const forMs = trouble?.retry === "soon" ? minute : 10 * minute;
-  return due && due.forMs <= forMs ? due : { forMs, because: "then it sees whether the trouble is over" };
+  return due && due.forMs <= forMs ? due : { forMs, because: "the trouble may be over then" };
 }
 
 function dueAfter(

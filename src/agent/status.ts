@@ -119,7 +119,7 @@ export async function statusOf(config: Config, findings: Findings): Promise<Stat
   return {
     alive,
     usable: { ...usable(config, current), ...(daysLeft !== undefined && { certificateDaysLeft: daysLeft }) },
-    confirmed: confirmed(current, attempts.refusal),
+    confirmed: confirmed(current, attempts.refusal, decision),
     ...(decision && { decision }),
     ...(trouble && {
       trouble: { code: trouble.code, message: trouble.message, hint: trouble.hint },
@@ -147,9 +147,16 @@ export function usable(config: Config, current: Generation | undefined): Usable 
   return { yes: true, assignment, generation };
 }
 
-function confirmed(current: Generation | undefined, refusal: Attempts["refusal"]): Status["confirmed"] {
+function confirmed(
+  current: Generation | undefined,
+  refusal: Attempts["refusal"],
+  decision: Decision | undefined,
+): Status["confirmed"] {
   if (!current) return { because: "the service has not assigned this gateway" };
-  return { at: current.assignment.assignedAt, by: "service", ...(refusal && { because: refusal.message }) };
+  // A refusal of what another configuration asked for takes nothing back.
+  const isTakenBack = decision && "trigger" in decision && decision.trigger === "disenrolled";
+  const because = isTakenBack && refusal && { because: refusal.message };
+  return { at: current.assignment.assignedAt, by: "service", ...because };
 }
 
 const shown = ({

@@ -36,6 +36,26 @@ export function prepareState(stateDirectory: string): void {
     for (const directory of [stateDirectory, generationsIn(stateDirectory)])
       fs.accessSync(directory, fs.constants.W_OK);
   });
+  onDisk("write in", stateDirectory, () => requireRoom(stateDirectory));
+}
+
+/** For a generation, the record of an attempt, and what stands beside either while it is replaced. */
+const room = { bytes: 16 << 10, files: 6 };
+
+/** File systems that do not count say zero of everything. */
+function requireRoom(stateDirectory: string): void {
+  const { blocks, bfree, bavail, bsize, files, ffree } = fs.statfsSync(stateDirectory);
+  const bytes = (process.geteuid?.() === 0 ? bfree : bavail) * bsize;
+  const what =
+    blocks > 0 && bytes < room.bytes
+      ? `${bytes} bytes`
+      : files > 0 && ffree < room.files
+        ? `${ffree} files`
+        : "";
+  if (!what) return;
+  throw new MooringError("ERR_STATE_FULL", `there is room for only ${what} more in ${stateDirectory}`, {
+    path: stateDirectory,
+  });
 }
 
 /**

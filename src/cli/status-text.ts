@@ -130,7 +130,7 @@ function keepRow({ pending }: Extract<Decision, { act: "keep" }>, nextAttempt: S
       `\`mooring reprovision\` would register, and waits for you to say so: ${pending.because}`,
       "yellow",
     ];
-  const later = nextAttempt ? `; asks again ${within(nextAttempt.inMs)}` : "";
+  const later = nextAttempt ? `; looks again ${within(nextAttempt.inMs)}: ${nextAttempt.because}` : "";
   return ["next", `nothing: the assignment fits the configuration${later}`, "green"];
 }
 

@@ -103,7 +103,7 @@ describe("a status", () => {
     ],
     [
       { decision: { act: "keep" }, nextAttempt: { at: "", inMs: 86_400_000 * 30, because: "timer" } },
-      "nothing: the assignment fits the configuration; asks again in 30 d [green]",
+      "nothing: the assignment fits the configuration; looks again in 30 d: timer [green]",
     ],
     [
       { decision: { act: "provision", trigger: "operator", because: "an operator asked for it" } },

@@ -46,8 +46,12 @@ describe("a full disk", () => {
     const output = mounts.run(`cat ${state}/hub.env`);
 
     mounts.run(`cat /dev/zero > ${state}/ballast 2>/dev/null || true; df ${state} | grep -q "100%"`);
+    // Room for a lock, and for no generation.
+    mounts.run(`truncate -s -4096 ${state}/ballast`);
+    const recorded = service.stored("registration", name);
     const error = await refuse(gateway.run("reprovision", { under }), "ERR_STATE_FULL");
     expect(error).toMatchObject({ exitCode: 74, path: expect.stringContaining(state) });
+    expect(service.stored("registration", name), "the service was asked in vain").toEqual(recorded);
     expect(mounts.run(`cat ${state}/hub.env`)).toBe(output);
     const status = await usableIn(gateway.run("status", { under }));
     expect(status).toMatchObject({ generation: 1, ...publicPart(first) });
