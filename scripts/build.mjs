@@ -70,6 +70,9 @@ const replacements = {
   "lru-cache": empty,
   "sonic-boom": "module.exports = class {};",
   "thread-stream": empty,
+  "./transport": empty,
+  "./lib/transport": empty,
+  "@pinojs/redact": empty,
   worker_threads: "module.exports = { isMainThread: true };",
 };
 const withoutBallast = {
