@@ -6,6 +6,7 @@ import { parseArgs } from "node:util";
 import { type Results, type Verdict, verdicts } from "./aims.ts";
 import { benchFleet } from "./fleet.ts";
 import { openMeter, type Sample } from "./measure.ts";
+import { measureMemory, memoryText, memoryVerdicts } from "./memory.ts";
 import { flatVerdict, measureRates, measureSizes } from "./operators.ts";
 import {
   machine,
@@ -21,9 +22,10 @@ import { median, summarize } from "./statistics.ts";
 import { prepare, type SubjectName, subjectNames } from "./subjects.ts";
 import { measureThroughput, type Throughput, throughputVerdict } from "./throughput.ts";
 
-const usage = `npm run bench -- [service|programs|sessions|fleet] [options]
+const usage = `npm run bench -- [service|programs|memory|sessions|fleet] [options]
   service          the local service's throughput alone
   programs         the programs alone
+  memory           what the daemon takes while it rests, and after --count re-provisionings; not part of the rest
   sessions         what many MQTT sessions at the same time cost the local service
   fleet            ten thousand devices in virtual time; needs no machine, and is not part of the rest
   --runs N         measured runs of each program (15)
@@ -31,6 +33,7 @@ const usage = `npm run bench -- [service|programs|sessions|fleet] [options]
   --seconds N      length of each throughput run (5)
   --clients N      devices that register at the same time (32)
   --sessions N     how many (5000)
+  --count N        re-provisionings (1000)
   --json FILE      write every sample there
   --chart FILE     write a picture of the local service's throughput there, as SVG`;
 
@@ -45,6 +48,7 @@ function readArguments() {
       seconds: { type: "string", default: "5" },
       clients: { type: "string", default: "32" },
       sessions: { type: "string", default: "5000" },
+      count: { type: "string", default: "1000" },
       json: { type: "string" },
       chart: { type: "string" },
       help: { type: "boolean", default: false },
@@ -53,7 +57,7 @@ function readArguments() {
   const [part = "all"] = positionals;
   const only = new Set(["bare", ...values.only.split(",")] as SubjectName[]);
   const known =
-    ["all", "service", "programs", "sessions", "fleet"].includes(part) &&
+    ["all", "service", "programs", "memory", "sessions", "fleet"].includes(part) &&
     [...only].every((name) => subjectNames.includes(name));
   return { ...values, part, only, help: values.help || !known };
 }
@@ -89,7 +93,7 @@ const resultsOf = (samples: Samples): Results =>
   );
 
 async function bench(): Promise<void> {
-  const { part, only, runs, seconds, clients, sessions, json, chart, help } = readArguments();
+  const { part, only, runs, seconds, clients, sessions, count, json, chart, help } = readArguments();
   if (help) return say(usage);
   if (part === "fleet") return benchFleet(say, "docs/fleet.svg");
   await using stage = await openStage();
@@ -117,6 +121,12 @@ async function bench(): Promise<void> {
     judged.push(flatVerdict(sizes));
     record["service"] = { throughput, rates, sizes };
     if (chart !== undefined) writeFileSync(chart, serviceChart(throughput, rates));
+  }
+  if (part === "memory") {
+    const memory = await measureMemory(stage, Number(count));
+    say(memoryText(memory));
+    judged.push(...memoryVerdicts(memory));
+    record["memory"] = memory;
   }
   if (part === "all" || part === "sessions") {
     const measured = await measureSessions(stage, Number(sessions));

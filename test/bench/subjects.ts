@@ -61,19 +61,23 @@ const makers: Record<SubjectName, (stage: Stage) => Promise<Made>> = {
   },
 
   keep: async (stage) => {
-    const config = await stage.writeConfig("keep", "mqtt", x509(await stage.issueCertificate("keep")));
+    const config = await stage.writeConfig(
+      "keep",
+      "mqtt",
+      x509Identity(await stage.issueCertificate("keep")),
+    );
     return { argv: mooring("provision", config), check: hasOutcome("kept") };
   },
 
   "x509-https": async (stage) => {
     const certificate = await stage.issueCertificate("x509-https");
-    const config = await stage.writeConfig("x509-https", "https", x509(certificate));
+    const config = await stage.writeConfig("x509-https", "https", x509Identity(certificate));
     return { argv: mooring("reprovision", config), check: hasOutcome("assigned") };
   },
 
   "x509-mqtt": async (stage) => {
     const certificate = await stage.issueCertificate("x509-mqtt");
-    const config = await stage.writeConfig("x509-mqtt", "mqtt", x509(certificate));
+    const config = await stage.writeConfig("x509-mqtt", "mqtt", x509Identity(certificate));
     return { argv: mooring("reprovision", config), check: hasOutcome("assigned") };
   },
 
@@ -103,7 +107,7 @@ const mooring = (verb: "provision" | "reprovision", config: string): string[] =>
   config,
 ];
 
-const x509 = ({ certificate, privateKey }: Certificate): string =>
+export const x509Identity = ({ certificate, privateKey }: Certificate): string =>
   `[identity]\nsource = "x509"\nx509 = { certificate = "${certificate}", private_key = "${privateKey}" }`;
 
 async function azureSdk(
