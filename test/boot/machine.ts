@@ -15,7 +15,7 @@ export interface Machine extends AsyncDisposable {
   readonly endorsementKey: string;
   /** Files for the next boot: path in the guest → content. */
   deliver(files: Readonly<Record<string, string | Buffer>>): void;
-  /** Switches it on; resolves when the system takes orders. */
+  /** Switches it on, after the power went if it was on; resolves when the system takes orders. */
   boot(options?: Boot): Promise<Guest>;
   /** Builds in another TPM, factory-new. */
   replaceTpm(): Promise<void>;
@@ -40,6 +40,7 @@ export async function buildMachine(name: string): Promise<Machine> {
       writeDisk(delivery, files);
     },
     boot: async (options = {}) => {
+      await guest?.cut();
       const home = join(directory, `boot-${++boots}`);
       mkdirSync(home);
       say(`${name}: switched on${options.network ? "" : ", without a network"}`);
