@@ -7,6 +7,7 @@ import { describe, expect, it } from "vitest";
 import { daemonTable, startDaemon } from "../support/daemon.ts";
 import { createGateway, type Gateway } from "../support/gateway.ts";
 import { startService } from "../support/local-service.ts";
+import { refuse } from "../support/mooring.ts";
 import { issue, x509Identity } from "../support/pki.ts";
 
 function gatewayFor(service: { idScope: string; httpsPort: number; mqttPort: number }): Gateway {
@@ -105,11 +106,8 @@ describe("a unit that is restarted for ever", () => {
       path,
       JSON.stringify({ ...record, budget: { ...(record["budget"] as object), left: 0.5 } }),
     );
-    const { code, stdout } = await gateway.run("provision");
-    expect(code).toBe(75);
-    expect(JSON.parse(stdout)).toMatchObject({
-      error: { code: "ERR_TOO_MANY_ATTEMPTS", retryAfterMs: expect.any(Number) },
-    });
+    const error = await refuse(gateway.run("provision"), "ERR_TOO_MANY_ATTEMPTS");
+    expect(error).toMatchObject({ exitCode: 75, retryAfterMs: expect.any(Number) });
     expect(recordOf(gateway)).toMatchObject({ failures: { slow: 1 } });
     expect((await gateway.run("reprovision")).code).toBe(77);
   });
