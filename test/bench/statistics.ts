@@ -18,11 +18,3 @@ export function summarize(samples: readonly Sample[]): Summary {
   };
   return { wallMs: of("wallMs"), cpuMs: of("cpuMs"), peakMiB: of("peakMiB") };
 }
-
-/** Of the line that fits points best by least squares. */
-export function slopeOf(points: readonly (readonly [x: number, y: number])[]): number {
-  const mean = (axis: 0 | 1): number => points.reduce((sum, point) => sum + point[axis], 0) / points.length;
-  const [meanX, meanY] = [mean(0), mean(1)];
-  const together = points.reduce((sum, [x, y]) => sum + (x - meanX) * (y - meanY), 0);
-  return together / points.reduce((sum, [x]) => sum + (x - meanX) ** 2, 0);
-}
