@@ -132,7 +132,9 @@ node -e '
 # Debian's node-gyp links its own libnode into everything, which crashes any other Node: hence the empty LIBS.
 # nodedir is set inside of `npm explore`, because npm 11 warns when it finds that in its environment.
 say "compiling ffi-napi, the bridge to the TPM library (about 20 s)"
-export CXXFLAGS="${CXXFLAGS:-} -std=gnu++17" headers="${runtime:+$PWD/node_modules/$runtime}"
+# What is built tells nothing of where that was.
+mapped="-ffile-prefix-map=$PWD=."
+export CFLAGS="${CFLAGS:-} $mapped" CXXFLAGS="${CXXFLAGS:-} -std=gnu++17 $mapped" headers="${runtime:+$PWD/node_modules/$runtime}"
 gyp='export npm_config_nodedir="$headers"; node-gyp configure && node-gyp build --jobs=max LIBS='
 log=node_modules/.mooring-setup.log
 for binding in @2060.io/ref-napi ffi-napi; do

@@ -49,6 +49,7 @@ static const struct call calls[] = {
     CALL(readlink, 'r', 0, NONE, NONE), CALL(access, 'r', 0, NONE, NONE),  CALL(open, 'o', 0, NONE, NONE),
     CALL(stat, 'r', 0, NONE, NONE),     CALL(lstat, 'r', 0, NONE, NONE),
 #endif
+    CALL(statfs, 'r', 0, NONE, NONE),
     CALL(openat, 'o', 1, 0, NONE),      CALL(mkdirat, 'g', 1, 0, NONE),    CALL(renameat, 'g', 3, 2, NONE),
     CALL(renameat2, 'g', 3, 2, NONE),   CALL(symlinkat, 'g', 2, 1, NONE),  CALL(unlinkat, 'c', 1, 0, NONE),
     CALL(fchmodat, 'c', 1, 0, NONE),    CALL(readlinkat, 'r', 1, 0, NONE), CALL(faccessat, 'r', 1, 0, NONE),
