@@ -92,7 +92,9 @@ export async function measureSizes({ service }: Stage, say: (text: string) => vo
       }
       return median(times);
     };
-    const middle = Buffer.from(`1:size-${String(enrollments / 2).padStart(6, "0")}`).toString("base64url");
+    const middle = Buffer.from(`enrollments size-${String(enrollments / 2).padStart(6, "0")}`).toString(
+      "base64url",
+    );
     const page = (headers: Record<string, string>) => () =>
       operator.call(
         "POST",
