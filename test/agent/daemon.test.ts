@@ -313,6 +313,14 @@ describe("a replaced key", () => {
   });
 });
 
+/** A daemon that has an assignment and learns that its enrollment is disabled, under the policy to withdraw it then. */
+async function disabledWhereThatWithdraws(): Promise<void> {
+  configure({ more: '[reprovision]\non_disenrolled = "withdraw"' });
+  const { daemon } = await settled();
+  answer = "ERR_DISABLED";
+  await expect(daemon.ask("operator")).rejects.toMatchObject({ code: "ERR_DISABLED" });
+}
+
 describe("a gateway whose enrollment is gone", () => {
   it("keeps its assignment, loudly, and looks now and then whether it is back", async () => {
     const { daemon } = await settled();
@@ -329,10 +337,7 @@ describe("a gateway whose enrollment is gone", () => {
   });
 
   it("publishes nothing any more where the policy says so, and again once it is back", async () => {
-    configure({ more: '[reprovision]\non_disenrolled = "withdraw"' });
-    const { daemon } = await settled();
-    answer = "ERR_DISABLED";
-    await expect(daemon.ask("operator")).rejects.toMatchObject({ code: "ERR_DISABLED" });
+    await disabledWhereThatWithdraws();
     await becomes("waiting");
     expect(existsSync(output())).toBe(false);
     expect(loadCurrent(join(directory, "state"), { log })?.assignment.assignedHub).toBe("hub-1.example");
@@ -343,10 +348,7 @@ describe("a gateway whose enrollment is gone", () => {
   });
 
   it("goes on asking whatever else fails meanwhile", async () => {
-    configure({ more: '[reprovision]\non_disenrolled = "withdraw"' });
-    const { daemon } = await settled();
-    answer = "ERR_DISABLED";
-    await expect(daemon.ask("operator")).rejects.toMatchObject({ code: "ERR_DISABLED" });
+    await disabledWhereThatWithdraws();
     answer = "ERR_CONNECT";
     await sleepOut();
     await attempts(3);
@@ -357,10 +359,7 @@ describe("a gateway whose enrollment is gone", () => {
   });
 
   it("goes on asking when what it remembered of that is lost", async () => {
-    configure({ more: '[reprovision]\non_disenrolled = "withdraw"' });
-    const { daemon } = await settled();
-    answer = "ERR_DISABLED";
-    await expect(daemon.ask("operator")).rejects.toMatchObject({ code: "ERR_DISABLED" });
+    await disabledWhereThatWithdraws();
     await becomes("waiting");
     stop.abort(new MooringError("ERR_CANCELLED", "off"));
     stop = new AbortController();
@@ -371,10 +370,7 @@ describe("a gateway whose enrollment is gone", () => {
   });
 
   it("stays silent over a restart, and speaks when the policy changes", async () => {
-    configure({ more: '[reprovision]\non_disenrolled = "withdraw"' });
-    const { daemon } = await settled();
-    answer = "ERR_DISABLED";
-    await expect(daemon.ask("operator")).rejects.toMatchObject({ code: "ERR_DISABLED" });
+    await disabledWhereThatWithdraws();
     await becomes("waiting");
     stop.abort(new MooringError("ERR_CANCELLED", "off"));
     stop = new AbortController();
