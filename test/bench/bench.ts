@@ -4,6 +4,7 @@
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { type Results, type Verdict, verdicts } from "./aims.ts";
+import { diskText, diskVerdicts, measureDisk } from "./disk.ts";
 import { benchFleet } from "./fleet.ts";
 import { openMeter, type Sample } from "./measure.ts";
 import { measureMemory, memoryText, memoryVerdicts } from "./memory.ts";
@@ -22,10 +23,11 @@ import { median, summarize } from "./statistics.ts";
 import { prepare, type SubjectName, subjectNames } from "./subjects.ts";
 import { measureThroughput, type Throughput, throughputVerdict } from "./throughput.ts";
 
-const usage = `npm run bench -- [service|programs|memory|sessions|fleet] [options]
+const usage = `npm run bench -- [service|programs|memory|disk|sessions|fleet] [options]
   service          the local service's throughput alone
   programs         the programs alone
   memory           what the daemon takes while it rests, and after --count re-provisionings; not part of the rest
+  disk             what the package and the agent take of the disk
   sessions         what many MQTT sessions at the same time cost the local service
   fleet            ten thousand devices in virtual time; needs no machine, and is not part of the rest
   --runs N         measured runs of each program (15)
@@ -57,7 +59,7 @@ function readArguments() {
   const [part = "all"] = positionals;
   const only = new Set(["bare", ...values.only.split(",")] as SubjectName[]);
   const known =
-    ["all", "service", "programs", "memory", "sessions", "fleet"].includes(part) &&
+    ["all", "service", "programs", "memory", "disk", "sessions", "fleet"].includes(part) &&
     [...only].every((name) => subjectNames.includes(name));
   return { ...values, part, only, help: values.help || !known };
 }
@@ -127,6 +129,12 @@ async function bench(): Promise<void> {
     say(memoryText(memory));
     judged.push(...memoryVerdicts(memory));
     record["memory"] = memory;
+  }
+  if (part === "all" || part === "disk") {
+    const disk = await measureDisk(stage);
+    say(diskText(disk));
+    judged.push(...diskVerdicts(disk));
+    record["disk"] = disk;
   }
   if (part === "all" || part === "sessions") {
     const measured = await measureSessions(stage, Number(sessions));
