@@ -190,7 +190,7 @@ function copyUnits() {
   const to = (directory, from, name = from) =>
     install(join("systemd", from), join(root, directory, name), 0o644);
   for (const name of readdirSync("systemd"))
-    if (/\.(service|socket|timer|path|target)$/.test(name)) to("lib/systemd/system", name);
+    if (/\.(service|socket|timer|path|target)$/.test(name)) to("usr/lib/systemd/system", name);
   to("usr/lib/sysusers.d", "sysusers.conf", "mooring.conf");
   to("usr/lib/tmpfiles.d", "tmpfiles.conf", "mooring.conf");
   to("usr/share/doc/mooring/examples", "proxy.conf.example");

@@ -42,6 +42,7 @@ systemd|systemd-analyze|judges the units
 if [ "${1:-}" = tests ]; then
   needs="$needs
 chromium|chromium|shows the portal to its tests
+lintian|lintian|judges the Debian package
 fonts-dejavu-core|/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf|letters for the pictures that they take
 "
 fi
