@@ -100,5 +100,6 @@ mode = 0o640
 #owner = "root"
 #group = "gateway"
 #template = "/etc/mooring/hub.conf.in"           # with format = "template": {{ assigned_hub }}, {{ device_id }}, …
-#on_change = ["systemctl", "try-restart", "gateway.service"]     # run without a shell after the file changed
+# Run without a shell, as the agent's user, after the file changed. To restart a unit: PartOf=mooring-assigned.target.
+#on_change = ["/usr/local/bin/hub-changed", "--quiet"]
 `;

@@ -80,7 +80,7 @@ export const payload = v.pipe(
 );
 
 const commandWords =
-  'a list of program and arguments, such as ["systemctl", "reload", "gateway"]; no shell is involved';
+  'a list of program and arguments, such as ["/usr/local/bin/hub-changed", "--quiet"]; no shell is involved';
 export const command = v.pipe(
   v.array(v.string(must("text")), must(commandWords)),
   v.check(
