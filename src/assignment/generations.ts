@@ -23,13 +23,13 @@ import { type Generation, readFiles, readGeneration, type Staged } from "./store
 export type { Generation, Staged } from "./stored.ts";
 
 /**
- * Creates the state directory (0750) and its parts where they are missing, and makes sure that they can be written to:
+ * Creates the state directory (0711: outputs may lie in it, for others to read) and its parts where they are missing, and makes sure that they can be written to:
  * the service must not be asked for what cannot be kept. Throws ERR_STATE_DIRECTORY, ERR_STATE_FULL.
  */
 export function prepareState(stateDirectory: string): void {
   onDisk("create", stateDirectory, () => {
     fs.mkdirSync(dirname(stateDirectory), { recursive: true });
-    makeDirectory(stateDirectory, 0o750);
+    makeDirectory(stateDirectory, 0o711);
     makeDirectory(generationsIn(stateDirectory), 0o700);
   });
   onDisk("write in", stateDirectory, () => {

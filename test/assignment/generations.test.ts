@@ -71,7 +71,7 @@ describe("a state directory", () => {
     const umask = process.umask(0o077);
     prepareState(state);
     process.umask(umask);
-    expect(statSync(state).mode & 0o7777).toBe(0o750);
+    expect(statSync(state).mode & 0o7777).toBe(0o711);
     expect(statSync(join(state, "generations")).mode & 0o7777).toBe(0o700);
   });
 

@@ -13,8 +13,17 @@ source = "x509"
 [identity.x509]
 certificate = "/etc/mooring/identity/cert.pem"
 private_key = "credential:key.pem"
+[[outputs]]
+path = "/var/lib/mooring/hub.env"
+[[outputs]]
+path = "/var/lib/mooring/hub.json"
+format = "json"
+group = "users"
 `;
-const dropIn = "[Service]\nLoadCredential=key.pem:/etc/mooring/identity/key.pem\n";
+const dropIn = `[Service]
+SupplementaryGroups=users
+LoadCredential=key.pem:/etc/mooring/identity/key.pem
+`;
 
 const directory = mkdtempSync(join(tmpdir(), "mooring-boot-pki-"));
 const ca = issue(directory, "Plant CA", { isCa: true });
@@ -50,6 +59,13 @@ it("provisions with a key that only root may read", async () => {
   expect(await statusOf(guest)).toMatchObject({ usable: { assignment: { attestation: "x509" } } });
 });
 
+it("publishes to a group of the operator's, whose members read that and nothing else", async () => {
+  const asMember = "setpriv --reuid=nobody --regid=nogroup --groups=users";
+  expect(await guest.sh(`cd /; ${asMember} cat /var/lib/mooring/hub.json`)).toContain('"gw-0001"');
+  for (const command of ["ls /var/lib/mooring", "cat /var/lib/mooring/hub.env"])
+    expect(await guest.sh(`cd /; ${asMember} ${command} 2>&1 || true`)).toContain("Permission denied");
+});
+
 it("registers with the new certificate once key and certificate are replaced", async () => {
   const before = await guest.sh("readlink -f /var/lib/mooring/current");
   await guest.sh(`cd /etc/mooring/identity; umask 077
@@ -59,4 +75,18 @@ it("registers with the new certificate once key and certificate are replaced", a
   await guest.until(`test "$(readlink -f /var/lib/mooring/current)" != ${before}`, 300);
   await guest.until('mooring status --json | grep \'"activity": *"resting"\'');
   expect(await statusOf(guest)).toMatchObject({ usable: { yes: true }, decision: { act: "keep" } });
+});
+
+it("registers with a key that lies there encrypted, for this machine alone", async () => {
+  await guest.sh(`cd /etc/mooring/identity
+    systemd-creds encrypt --with-key=host --name=key.pem key.pem key.cred
+    cat >/etc/systemd/system/mooring.service.d/credential.conf <<'END'
+[Service]
+SupplementaryGroups=users
+LoadCredentialEncrypted=key.pem:/etc/mooring/identity/key.cred
+END
+    systemctl daemon-reload; rm key.pem; systemctl restart mooring`);
+  await guest.sh("mooring reprovision --wait");
+  expect(await statusOf(guest)).toMatchObject({ usable: { yes: true }, confirmed: { by: "service" } });
+  expect(await guest.sh("grep -rl 'PRIVATE KEY' /etc/mooring /var/lib/mooring || true")).toBe("");
 });

@@ -10,8 +10,10 @@ export function writeOverlay(file: string, original: string): void {
   execFileSync("qemu-img", ["create", "-q", "-f", "qcow2", "-b", original, "-F", "raw", file]);
 }
 
-/** A disk with these files: path → content. Keys are for their owner alone. */
-export function writeDisk(file: string, files: Readonly<Record<string, string | Buffer>>): void {
+type Files = Readonly<Record<string, string | Buffer>>;
+
+/** A disk with that label and these files: path → content. Keys are for their owner alone. */
+export function writeDisk(file: string, label: string, files: Files = {}): void {
   const root = mkdtempSync(join(tmpdir(), "mooring-disk-"));
   let bytes = 0;
   for (const [path, content] of Object.entries(files)) {
@@ -19,7 +21,7 @@ export function writeDisk(file: string, files: Readonly<Record<string, string | 
     writeFileSync(join(root, path), content, { mode: path.endsWith("key.pem") ? 0o600 : 0o644 });
     bytes += content.length;
   }
-  const kibibytes = Math.ceil(bytes / 1024) * 2 + 2048;
-  execFileSync("mke2fs", ["-q", "-t", "ext4", "-d", root, file, `${kibibytes}k`]);
+  const kibibytes = Math.ceil(bytes / 1024) * 2 + 8192;
+  execFileSync("mke2fs", ["-q", "-t", "ext4", "-L", label, "-d", root, file, `${kibibytes}k`]);
   rmSync(root, { recursive: true });
 }

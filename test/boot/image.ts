@@ -100,16 +100,7 @@ function makeDisk(disk: string, base: string, packageFile: string): void {
   const inside = (...command: string[]): void =>
     void execFileSync("chroot", [root, ...command], { stdio: ["ignore", "ignore", "pipe"] });
   inside("dpkg", "--install", "mooring.deb");
-  inside(
-    "systemctl",
-    "--quiet",
-    "enable",
-    "factory",
-    "orders",
-    "gateway",
-    "gateway-restart.path",
-    "systemd-networkd",
-  );
+  inside("systemctl", "--quiet", "enable", "factory", "orders", "gateway", "left", "systemd-networkd");
   rmSync(join(root, "mooring.deb"));
   execFileSync("sh", ["-c", 'echo 10.0.2.100 dps.mooring.test >>"$0"/etc/hosts', root]);
   execFileSync("mke2fs", ["-q", "-t", "ext4", "-d", root, join(work, "disk.img"), diskSize]);

@@ -15,6 +15,8 @@ export interface Machine extends AsyncDisposable {
   readonly endorsementKey: string;
   /** Files for the next boot: path in the guest → content. */
   deliver(files: Readonly<Record<string, string | Buffer>>): void;
+  /** Builds in an empty disk with a file system of that label. */
+  addDisk(label: string): void;
   /** Switches it on, after the power went if it was on; resolves when the system takes orders. */
   boot(options?: Boot): Promise<Guest>;
   /** Builds in another TPM, factory-new. */
@@ -27,7 +29,8 @@ export async function buildMachine(name: string): Promise<Machine> {
   const overlay = join(directory, "disk.qcow2");
   writeOverlay(overlay, disk);
   let { tpm, endorsementKey } = await newTpm();
-  let delivery: string | undefined;
+  const disks: string[] = [];
+  let delivery: string[] = [];
   let boots = 0;
   let guest: Guest | undefined;
 
@@ -36,16 +39,21 @@ export async function buildMachine(name: string): Promise<Machine> {
       return endorsementKey;
     },
     deliver: (files) => {
-      delivery = join(directory, "delivery.img");
-      writeDisk(delivery, files);
+      delivery = [join(directory, "delivery.img")];
+      writeDisk(join(directory, "delivery.img"), "delivery", files);
+    },
+    addDisk: (label) => {
+      disks.push(join(directory, `${label}.img`));
+      writeDisk(join(directory, `${label}.img`), label);
     },
     boot: async (options = {}) => {
       await guest?.cut();
       const home = join(directory, `boot-${++boots}`);
       mkdirSync(home);
       say(`${name}: switched on${options.network ? "" : ", without a network"}`);
-      guest = await switchOn(home, { disk: overlay, kernel, initrd, delivery, tpm, ...options });
-      delivery = undefined;
+      const otherDisks = [...delivery, ...disks];
+      guest = await switchOn(home, { disk: overlay, kernel, initrd, otherDisks, tpm, ...options });
+      delivery = [];
       return guest;
     },
     replaceTpm: async () => {

@@ -18,6 +18,7 @@ beforeAll(async () => {
     ...plant.files,
     "var/tmp/older.deb": readFileSync(packageFile),
     "var/tmp/newer.deb": nextVersion(packageFile),
+    "var/tmp/mooring.tar": execFileSync("dpkg-deb", ["--fsys-tarfile", packageFile], { maxBuffer: 2 ** 28 }),
   });
   guest = await plant.gateway.boot({ network: plant.network });
   await worksFor(guest);
@@ -60,6 +61,20 @@ it("leaves configuration and state when it is removed, and nothing when it is pu
   );
   expect(found).toBe("");
   expect(await guest.sh("systemctl list-units --all --plain --no-legend 'mooring*' --state=loaded")).toBe("");
+});
+
+it("works where its files were only unpacked, as the README has it for other systems", async () => {
+  await guest.sh("tar -x -C / --no-overwrite-dir </var/tmp/mooring.tar");
+  for (const [path, content] of Object.entries(plant.files))
+    await guest.sh(`mkdir -p $(dirname /${path}); cat >/${path} <<'END'\n${content}\nEND`);
+  await guest.sh(`systemd-sysusers; systemd-tmpfiles --create mooring.conf; systemctl daemon-reload
+    systemctl enable --now mooring.service mooring.socket mooring.path mooring.timer mooring-assigned.path mooring-changed.path`);
+  await guest.until("grep -q gw-0001 /var/lib/mooring/hub.env");
+  expect(await statusOf(guest)).toMatchObject({ usable: { yes: true }, alive: { running: true } });
+  await guest.until("systemctl is-active mooring-assigned.target");
+  expect(await guest.sh("systemctl is-active mooring.socket mooring.path mooring.timer | sort -u")).toBe(
+    "active",
+  );
 });
 
 /** The same files under a higher version. */

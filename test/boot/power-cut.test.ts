@@ -8,9 +8,7 @@ import { openPlant, type Plant, statusOf, worksAt, worksFor } from "./plant.ts";
 import type { Guest } from "./power.ts";
 
 /** Cuts while there is no assignment yet, and while another is being fetched. */
-const [early, late] = [4, 6];
-/** Longer than provisioning takes. */
-const spanMs = 12_000;
+const [early, late] = [4, 7];
 
 let plant: Plant;
 beforeAll(async () => {
@@ -20,34 +18,64 @@ beforeAll(async () => {
 });
 afterAll(() => plant?.[Symbol.asyncDispose]());
 
+/** How many cuts fell into an attempt, which the next boot finds without an end. */
+let interrupted = 0;
+
 it(`comes to an assignment although its power was cut ${early} times before`, async () => {
   const { gateway, network } = plant;
   for (let nth = 0; nth < early; nth++) {
     const guest = await gateway.boot({ network });
-    await cutWithin(guest, nth, early);
+    await tellWhatWasLeft(guest);
+    await guest.until("systemctl is-active mooring");
+    await cutWithin(guest, nth / early, (nth + 1) / early, 8000);
   }
   const guest = await gateway.boot({ network });
+  await tellWhatWasLeft(guest);
   expect(await worksFor(guest, 300)).toBe(worksAt());
 });
 
 it(`has a usable assignment at every boot after a cut while it fetched another, ${late} times`, async () => {
   const { gateway, network } = plant;
+  let spanMs = 0;
   for (let nth = 0; nth < late; nth++) {
     const guest = await gateway.boot({ network });
+    await tellWhatWasLeft(guest);
     expect(await worksFor(guest)).toBe(worksAt());
+    spanMs ||= await timeOf(() => guest.sh("mooring reprovision --wait"));
     await guest.sh("mooring reprovision");
-    await cutWithin(guest, nth, late);
+    await cutWithin(guest, nth / late, (nth + 1) / late, spanMs);
   }
   const guest = await gateway.boot({ network });
+  await tellWhatWasLeft(guest);
   expect(await worksFor(guest)).toBe(worksAt());
   await guest.sh("mooring reprovision --wait");
   expect(await statusOf(guest)).toMatchObject({ usable: { yes: true }, confirmed: { by: "service" } });
 });
 
-/** In the nth part of so many of the time that provisioning takes, at a moment that chance picks. */
-async function cutWithin(guest: Guest, nth: number, parts: number): Promise<void> {
-  const afterMs = Math.round((spanMs * (nth + Math.random())) / parts);
-  say(`power-cut: after ${afterMs} ms`);
+it("was cut off in the middle, and not only beside it", () => {
+  say(`power-cut: ${interrupted} of ${early + late} cuts fell into an attempt`);
+  expect(interrupted).toBeGreaterThanOrEqual(3);
+});
+
+/** At a moment that chance picks between these shares of the span. */
+async function cutWithin(guest: Guest, from: number, to: number, spanMs: number): Promise<void> {
+  const afterMs = Math.round(spanMs * (from + Math.random() * (to - from)));
   await pause(afterMs);
   await guest.cut();
+  say(`power-cut: cut ${afterMs} ms after the beginning, of about ${Math.round(spanMs)}`);
+}
+
+async function timeOf(act: () => Promise<unknown>): Promise<number> {
+  const from = performance.now();
+  await act();
+  return performance.now() - from;
+}
+
+/** As it was before the agent was started again. */
+async function tellWhatWasLeft(guest: Guest): Promise<void> {
+  const left = await guest.sh(`cd /run/left 2>/dev/null || exit 0
+    grep -q '"running"' attempts.json && echo an attempt without an end || echo no attempt begun
+    echo "generations:" $(ls generations 2>/dev/null); readlink current || echo nothing current`);
+  if (left.includes("without an end")) interrupted++;
+  if (left !== "") say(`power-cut: left: ${left.replaceAll("\n", ", ")}`);
 }

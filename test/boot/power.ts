@@ -13,6 +13,8 @@ export interface Boot {
   /** Ports that the guest finds at dps.mooring.test → ports of this machine. Absent: the cable leads nowhere. */
   readonly network?: Readonly<Record<number, number>>;
   readonly hasTpm?: boolean;
+  /** The root file system cannot be written, and /var is in memory. */
+  readonly isReadOnly?: boolean;
   /** What the battery-backed clock says: RFC 3339 without zone, in UTC. */
   readonly clock?: string;
 }
@@ -34,8 +36,8 @@ export interface Parts extends Boot {
   readonly disk: string;
   readonly kernel: string;
   readonly initrd: string;
-  /** A second disk with files for the first. */
-  readonly delivery: string | undefined;
+  /** More disks, raw. */
+  readonly otherDisks: readonly string[];
   readonly tpm: Swtpm;
 }
 
@@ -92,7 +94,8 @@ export async function switchOn(home: string, parts: Parts): Promise<Guest> {
 const bootLimitMs = 400_000;
 
 function hardware(parts: Parts, orders: string, capture: string): string[] {
-  const { disk, kernel, initrd, delivery, network = {}, clock = "utc" } = parts;
+  const { disk, kernel, initrd, otherDisks, network = {}, clock = "utc" } = parts;
+  const root = parts.isReadOnly ? "ro systemd.volatile=state" : "rw";
   const forward = `${process.execPath} --no-warnings ${resolve("test/boot/forward.ts")}`;
   const cables = Object.entries(network).map(
     ([inside, outside]) => `,guestfwd=tcp:10.0.2.100:${inside}-cmd:${forward} ${outside}`,
@@ -100,10 +103,10 @@ function hardware(parts: Parts, orders: string, capture: string): string[] {
   return [
     ...["-accel", "tcg,thread=multi", "-cpu", "max", "-m", "1024", "-smp", "2", "-nographic", "-no-reboot"],
     ...["-kernel", kernel, "-initrd", initrd],
-    ...["-append", "root=/dev/vda rw console=ttyS0 panic=-1 net.ifnames=0 quiet"],
+    ...["-append", `root=/dev/vda ${root} console=ttyS0 panic=-1 net.ifnames=0 quiet`],
     ...["-rtc", `base=${clock}`],
     ...["-drive", `file=${disk},format=qcow2,if=virtio`],
-    ...(delivery === undefined ? [] : ["-drive", `file=${delivery},format=raw,if=virtio`]),
+    ...otherDisks.flatMap((file) => ["-drive", `file=${file},format=raw,if=virtio`]),
     ...["-netdev", `user,id=n,restrict=on${cables.join("")}`, "-device", "virtio-net-pci,netdev=n,romfile="],
     ...["-object", `filter-dump,id=f,netdev=n,file=${capture}`],
     ...["-device", "virtio-serial", "-chardev", `socket,id=o,path=${orders}`],
