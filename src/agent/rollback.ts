@@ -5,6 +5,7 @@
 import { type Generation, loadCurrent, makeCurrent, previousGeneration } from "../assignment/generations.ts";
 import { lockState } from "../assignment/lock.ts";
 import { publishOutputs } from "../assignment/outputs.ts";
+import { owedCommands } from "../assignment/owed.ts";
 import type { Config } from "../config/schema.ts";
 import { MooringError } from "../errors.ts";
 import { openAttempts } from "./attempts.ts";
@@ -45,7 +46,10 @@ export async function rollBack(config: Config, tools: Tools): Promise<Provisione
     });
   }
   tools.log.info("assignment.rolled-back", shown(previous));
-  const outputs = await publishOutputs(config.outputs, previous.assignment, tools);
+  const outputs = await publishOutputs(config.outputs, previous.assignment, {
+    ...tools,
+    owed: owedCommands(stateDirectory, tools),
+  });
   const pending = await whyNotForLong(config, previous, tools);
   return { assignment: previous.assignment, outputs, ...(pending && { pending }) };
 }

@@ -5,6 +5,7 @@
 import { type Generation, isWithdrawn, markWithdrawn } from "../assignment/generations.ts";
 import { lockState } from "../assignment/lock.ts";
 import { publishOutputs, withdrawOutputs } from "../assignment/outputs.ts";
+import { owedCommands } from "../assignment/owed.ts";
 import type { Config } from "../config/schema.ts";
 import type { Tools } from "./connect.ts";
 import type { Reason } from "./decide.ts";
@@ -13,9 +14,10 @@ import type { Provisioned } from "./provision.ts";
 /** Publishes a generation. Failures of outputs are in the result; the assignment is kept either way. */
 export async function serve(config: Config, generation: Generation, tools: Tools): Promise<Provisioned> {
   const { assignment } = generation;
+  const owed = owedCommands(config.state.directory, tools);
   const outputs = staysWithdrawn(config, generation)
-    ? await withdrawOutputs(config.outputs, tools)
-    : await publishOutputs(config.outputs, assignment, tools);
+    ? await withdrawOutputs(config.outputs, { ...tools, owed })
+    : await publishOutputs(config.outputs, assignment, { ...tools, owed });
   return { assignment, outputs };
 }
 
@@ -31,7 +33,8 @@ export async function withdraw(
   const { assignedHub, deviceId } = assignment;
   markWithdrawn(generation);
   tools.log.warn("assignment.withdrawn", { because, assignedHub, deviceId });
-  return { assignment, outputs: await withdrawOutputs(config.outputs, tools) };
+  const owed = owedCommands(config.state.directory, tools);
+  return { assignment, outputs: await withdrawOutputs(config.outputs, { ...tools, owed }) };
 }
 
 /** True for an assignment that was withdrawn under a policy that is still in force. */

@@ -9,6 +9,7 @@ import { fileFailure, removeFile, writeAtomic } from "../system/atomic-file.ts";
 import type { Log } from "../system/log.ts";
 import type { Assignment } from "./assignment.ts";
 import { renderEnv, renderJson, renderTemplate, renderToml } from "./formats.ts";
+import type { OwedCommands } from "./owed.ts";
 import { publishedEnvironment } from "./published.ts";
 
 /** One published file; the configuration's `[[outputs]]` have this shape. */
@@ -34,6 +35,7 @@ export interface OutputResult {
 interface OutputTools {
   readonly log: Log;
   readonly signal: AbortSignal;
+  readonly owed: OwedCommands;
 }
 
 interface Owned {
@@ -48,7 +50,7 @@ export async function publishOutputs(
   assignment: Assignment,
   tools: OutputTools,
 ): Promise<OutputResult[]> {
-  return eachOutput(outputs, (output) => publish(output, assignment, tools.signal), tools);
+  return eachOutput(outputs, (output) => publish(output, assignment, tools), tools);
 }
 
 /** Removes every output, and runs its command without a word of an assignment. Failures as publishOutputs() has them. */
@@ -56,7 +58,7 @@ export async function withdrawOutputs(
   outputs: readonly OutputFile[],
   tools: OutputTools,
 ): Promise<OutputResult[]> {
-  return eachOutput(outputs, (output) => remove(output, tools.signal), tools);
+  return eachOutput(outputs, (output) => remove(output, tools), tools);
 }
 
 async function eachOutput(
@@ -79,37 +81,50 @@ async function eachOutput(
 async function publish(
   output: OutputFile,
   assignment: Assignment,
-  signal: AbortSignal,
+  tools: OutputTools,
 ): Promise<OutputResult> {
-  const { path, onChange } = output;
+  const { path } = output;
   let status: OutputResult["status"] = "failed";
   try {
     const content = Buffer.from(render(output, assignment));
     const owned = ownership(output);
-    status = alreadyThere(path, content, owned) ?? write(path, content, owned);
-    if (status === "written" && onChange) {
-      const { runCommand } = await import("./on-change.ts");
-      await runCommand(onChange, { env: publishedEnvironment(assignment), signal });
-    }
+    const there = alreadyThere(path, content, owned);
+    if (!there) noteCommand(output, tools);
+    status = there ?? write(path, content, owned);
+    await runOwedCommand(output, publishedEnvironment(assignment), tools);
     return { path, status };
   } catch (error) {
     return { path, status, error: asMooringError(error) };
   }
 }
 
-async function remove({ path, onChange }: OutputFile, signal: AbortSignal): Promise<OutputResult> {
+async function remove(output: OutputFile, tools: OutputTools): Promise<OutputResult> {
+  const { path } = output;
   try {
     const wasThere = fs.existsSync(path);
+    if (wasThere) noteCommand(output, tools);
     removeFile(path);
-    if (wasThere && onChange) {
-      const { runCommand } = await import("./on-change.ts");
-      await runCommand(onChange, { env: {}, signal });
-    }
+    await runOwedCommand(output, {}, tools);
     return { path, status: wasThere ? "removed" : "unchanged" };
   } catch (error) {
     const failure = error instanceof MooringError ? error : fileFailure("ERR_OUTPUT", "remove", path, error);
     return { path, status: "failed", error: failure };
   }
+}
+
+function noteCommand({ path, onChange }: OutputFile, { owed }: OutputTools): void {
+  if (onChange) owed.note(path);
+}
+
+async function runOwedCommand(
+  { path, onChange }: OutputFile,
+  env: Readonly<Record<string, string>>,
+  { owed, signal }: OutputTools,
+): Promise<void> {
+  if (!onChange || !owed.has(path)) return;
+  const { runCommand } = await import("./on-change.ts");
+  await runCommand(onChange, { env, signal });
+  owed.settle(path);
 }
 
 function render({ path, format, template = "" }: OutputFile, assignment: Assignment): string {

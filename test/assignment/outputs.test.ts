@@ -1,6 +1,7 @@
 import {
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   readlinkSync,
   statSync,
@@ -11,6 +12,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { runCommand } from "../../src/assignment/on-change.ts";
 import { type OutputFile, type OutputResult, publishOutputs } from "../../src/assignment/outputs.ts";
+import { owedCommands } from "../../src/assignment/owed.ts";
 import { silentLog } from "../../src/system/log.ts";
 import { anAssignment } from "../support/assignments.ts";
 import { recordingLog } from "../support/recording-log.ts";
@@ -26,8 +28,17 @@ const env = (path: string, change: Partial<OutputFile> = {}): OutputFile => ({
   mode: 0o640,
   ...change,
 });
-const publish = (outputs: OutputFile[], assignment = anAssignment()): Promise<OutputResult[]> =>
-  publishOutputs(outputs, assignment, { log: silentLog, signal: never });
+/** Each time as after a start: what is still owed is known from the disk alone. */
+const publish = (
+  outputs: OutputFile[],
+  assignment = anAssignment(),
+  stateDirectory = temporaryDirectory(),
+): Promise<OutputResult[]> =>
+  publishOutputs(outputs, assignment, {
+    log: silentLog,
+    signal: never,
+    owed: owedCommands(stateDirectory, { log: silentLog }),
+  });
 const statuses = async (outputs: OutputFile[], assignment = anAssignment()): Promise<string[]> =>
   (await publish(outputs, assignment)).map(({ status }) => status);
 
@@ -104,7 +115,7 @@ describe("publishOutputs", () => {
         env(at("fine")),
       ],
       anAssignment(),
-      { log, signal: never },
+      { log, signal: never, owed: owedCommands(directory, { log }) },
     );
     expect(results.map(({ status }) => status)).toEqual([...Array(7).fill("failed"), "written"]);
     const messages = [
@@ -158,6 +169,45 @@ describe("on_change", () => {
     expect(result).toMatchObject({ status: "written", error: { code: "ERR_OUTPUT" } });
     expect(result?.error?.message).toMatch(/on_change sh ended with 5: no such unit$/);
     expect(existsSync(path)).toBe(true);
+  });
+
+  it("runs again, after a start as well, until it has ended well", async () => {
+    const [directory, state] = [temporaryDirectory(), temporaryDirectory()];
+    const [count, mayEnd] = [join(directory, "count"), join(directory, "may-end")];
+    const script = 'echo "$IOTHUB_HOSTNAME" >> "$0"; test -e "$1"';
+    const output = env(join(directory, "hub.env"), { onChange: ["sh", "-c", script, count, mayEnd] });
+    const other = env(join(directory, "other.env"), { onChange: ["false"] });
+    const results = async (): Promise<unknown[]> =>
+      (await publish([output, other], anAssignment(), state)).map(({ status, error }) => [
+        status,
+        error?.code,
+      ]);
+
+    const failing = ["unchanged", "ERR_OUTPUT"];
+    expect(await results()).toEqual([
+      ["written", "ERR_OUTPUT"],
+      ["written", "ERR_OUTPUT"],
+    ]);
+    expect(await results()).toEqual([failing, failing]);
+    writeFileSync(mayEnd, "");
+    expect(await results()).toEqual([["unchanged", undefined], failing]);
+    expect(await results()).toEqual([["unchanged", undefined], failing]);
+    expect(readFileSync(count, "utf8")).toBe("contoso.azure-devices.net\n".repeat(3));
+    expect(readdirSync(state)).toEqual(["owed-commands.json"]);
+  });
+
+  it("leaves nothing behind when all have ended well", async () => {
+    const [directory, state] = [temporaryDirectory(), temporaryDirectory()];
+    await publish([env(join(directory, "hub.env"), { onChange: ["true"] })], anAssignment(), state);
+    expect(readdirSync(state)).toEqual([]);
+  });
+
+  it("runs although the disk has no room to note that it has to", async () => {
+    const directory = temporaryDirectory();
+    const output = env(join(directory, "hub.env"), { onChange: ["touch", join(directory, "told")] });
+    const [result] = await publish([output], anAssignment(), join(directory, "not-there"));
+    expect(result).toEqual({ path: output.path, status: "written" });
+    expect(existsSync(join(directory, "told"))).toBe(true);
   });
 
   it("that does not exist is told", async () => {
