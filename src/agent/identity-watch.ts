@@ -1,5 +1,5 @@
-// Notices that somebody replaced the certificate or key that this gateway is configured with, or that the driver of its
-// TPM has come: the directories of those files are watched, because a replacement is a rename.
+// Notices that somebody replaced a file that registering depends on, such as certificate, key or trusted CAs, or that the
+// driver of the TPM has come: the directories of those files are watched, because a replacement is a rename.
 
 import { type FSWatcher, watch } from "node:fs";
 import { basename, dirname } from "node:path";
@@ -14,7 +14,7 @@ const settleMs = 2_000;
  * is left out, and the log says so: SIGHUP does the same by hand.
  */
 export function watchIdentity(
-  { identity }: Config,
+  { identity, provisioning }: Config,
   onChange: () => void,
   { clock, log }: Pick<Tools, "clock" | "log">,
 ): Disposable {
@@ -31,12 +31,10 @@ export function watchIdentity(
   const { source, tpm, x509, symmetricKey } = identity;
   const device = source === "tpm" || source === "auto" ? /^device:(\/.+)$/.exec(tpm.tcti)?.[1] : undefined;
   const files = [
-    device,
-    x509?.certificate,
-    x509?.privateKey,
-    x509?.pkcs12,
-    symmetricKey?.keyFile,
-    symmetricKey?.groupKeyFile,
+    ...[device, tpm.ownerAuthFile, tpm.endorsementAuthFile],
+    ...[x509?.certificate, x509?.privateKey, x509?.pkcs12, x509?.passwordFile],
+    ...[symmetricKey?.keyFile, symmetricKey?.groupKeyFile],
+    ...[provisioning.caFile, provisioning.proxyCredentialsFile, provisioning.payloadFile],
   ];
   const watchers: FSWatcher[] = [];
   for (const [directory, names] of byDirectory(files.filter((file) => file !== undefined))) {

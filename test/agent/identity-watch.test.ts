@@ -7,7 +7,10 @@ import { manualClock } from "../support/manual-clock.ts";
 import { recordingLog } from "../support/recording-log.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 
-function watched(identity: object): {
+function watched(
+  identity: object,
+  provisioning = {},
+): {
   clock: ReturnType<typeof manualClock>;
   log: ReturnType<typeof recordingLog>;
   changes: () => number;
@@ -15,7 +18,7 @@ function watched(identity: object): {
   const clock = manualClock();
   const log = recordingLog();
   let count = 0;
-  const watching = watchIdentity({ identity } as Config, () => count++, { clock, log });
+  const watching = watchIdentity({ identity, provisioning } as Config, () => count++, { clock, log });
   onTestFinished(() => watching[Symbol.dispose]());
   return { clock, log, changes: () => count };
 }
@@ -36,6 +39,15 @@ it("tells of a certificate and a key that are replaced one after the other, once
     writeFileSync(`${file}.new`, "new");
     renameSync(`${file}.new`, file);
   }
+  await settling(clock);
+  clock.pass(2_000);
+  await vi.waitFor(() => expect(changes()).toBe(1));
+});
+
+it("tells of a CA that is trusted from now on", async () => {
+  const caFile = join(temporaryDirectory(), "ca.pem");
+  const { clock, changes } = watched({ source: "tpm", tpm: { tcti: "x" } }, { caFile });
+  writeFileSync(caFile, "new");
   await settling(clock);
   clock.pass(2_000);
   await vi.waitFor(() => expect(changes()).toBe(1));
