@@ -94,8 +94,18 @@ async function publish(
     await runOwedCommand(output, publishedEnvironment(assignment), tools);
     return { path, status };
   } catch (error) {
-    return { path, status, error: asMooringError(error) };
+    return { path, status, error: explained(asMooringError(error)) };
   }
+}
+
+/** In a unit's sandbox the kernel refuses other owners and groups, whatever the configuration says. */
+function explained(error: MooringError): MooringError {
+  const { code, message, cause, details } = error;
+  const isOwnership = cause instanceof Error && "syscall" in cause && cause.syscall === "fchown";
+  if (!isOwnership) return error;
+  const hint =
+    "let it set owner and group: under systemd see group.conf.example in /usr/share/doc/mooring/examples";
+  return new MooringError(code, message, { ...details, cause, hint });
 }
 
 async function remove(output: OutputFile, tools: OutputTools): Promise<OutputResult> {

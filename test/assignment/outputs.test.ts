@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
@@ -93,6 +94,20 @@ describe("publishOutputs", () => {
     expect(await statuses([env(path, { owner: "nobody", group: "4321" })])).toEqual(["unchanged"]);
     expect(await statuses([env(path, { owner: "root", group: "4321" })])).toEqual(["repaired"]);
     expect(statSync(path)).toMatchObject({ uid: 0, gid: 4321 });
+  });
+
+  it.runIf(isRoot)("says what to do where nobody may give files away", async () => {
+    const path = join(temporaryDirectory(), "hub.env");
+    const program = `import { publishOutputs } from "${import.meta.resolve("../../src/assignment/outputs.ts")}";
+      const output = ${JSON.stringify(env(path, { group: "4321" }))};
+      const tools = { log: { warn() {}, debug() {} }, signal: new AbortController().signal, owed: {} };
+      const [result] = await publishOutputs([output], ${JSON.stringify(anAssignment())}, tools);
+      console.log(result.error.code, result.error.hint);`;
+    const without = ["--bounding-set=-chown", "--inh-caps=-chown"];
+    const command = [...without, process.execPath, "--input-type=module", "--eval", program];
+    const said = execFileSync("setpriv", command, { encoding: "utf8" });
+    expect(said).toMatch(/^ERR_OUTPUT let it set owner and group: .*group\.conf\.example/);
+    expect(existsSync(path)).toBe(false);
   });
 
   it("goes on when an output fails, and says which and why", async () => {

@@ -1,6 +1,6 @@
 // A gateway without a TPM: its key is root's alone and reaches the agent as a systemd credential.
 
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -20,10 +20,9 @@ path = "/var/lib/mooring/hub.json"
 format = "json"
 group = "users"
 `;
-const dropIn = `[Service]
-SupplementaryGroups=users
-LoadCredential=key.pem:/etc/mooring/identity/key.pem
-`;
+const dropIn = "[Service]\nLoadCredential=key.pem:/etc/mooring/identity/key.pem\n";
+/** As it ships, with a group that Debian has. */
+const groupDropIn = readFileSync("systemd/group.conf.example", "utf8").replace("=gateway", "=users");
 
 const directory = mkdtempSync(join(tmpdir(), "mooring-boot-pki-"));
 const ca = issue(directory, "Plant CA", { isCa: true });
@@ -38,6 +37,7 @@ beforeAll(async () => {
     "etc/mooring/identity/cert.pem": first.certificate,
     "etc/mooring/identity/key.pem": first.key,
     "etc/systemd/system/mooring.service.d/credential.conf": dropIn,
+    "etc/systemd/system/mooring.service.d/group.conf": groupDropIn,
   });
   const certificate = Buffer.from(ca.certificate).toString("base64");
   await plant.service.enroll("/enrollmentGroups/plant", {
@@ -82,7 +82,6 @@ it("registers with a key that lies there encrypted, for this machine alone", asy
     systemd-creds encrypt --with-key=host --name=key.pem key.pem key.cred
     cat >/etc/systemd/system/mooring.service.d/credential.conf <<'END'
 [Service]
-SupplementaryGroups=users
 LoadCredentialEncrypted=key.pem:/etc/mooring/identity/key.cred
 END
     systemctl daemon-reload; rm key.pem; systemctl restart mooring`);

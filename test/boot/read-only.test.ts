@@ -41,6 +41,6 @@ async function expectReadOnly(guest: Guest): Promise<void> {
   expect(await guest.sh("touch /etc/mooring/x 2>&1 || true")).toContain("Read-only file system");
   expect(await guest.sh("findmnt -no FSTYPE /var")).toBe("tmpfs");
   expect(await guest.sh("findmnt -no LABEL /var/lib/mooring")).toBe("state");
-  expect(await guest.sh("systemctl --failed --plain --no-legend 'mooring*'")).toBe("");
+  expect(await guest.sh("systemctl list-units --failed --plain --no-legend 'mooring*'")).toBe("");
   expect(await guest.sh("journalctl -q -b -p warning -o cat -u 'mooring*'")).toBe("");
 }
