@@ -57,7 +57,7 @@ TSS2_RC mooring_tpm_evict(mooring_tpm *tpm, uint32_t handle, const uint8_t name[
         rc = MOORING_TPM_RC_OTHER_OBJECT;
     if (rc == TSS2_RC_SUCCESS)
         rc = evict_control(tpm, object, handle, &gone);
-    if (rc != TSS2_RC_SUCCESS)
-        mooring_object_forget(tpm, &object); /* ESYS itself forgets what it evicted */
+    /* ESYS may keep what it evicted, and then refuses the next object at the handle: it has another Name. */
+    mooring_object_forget(tpm, &object);
     return mooring_end(tpm, rc);
 }

@@ -260,7 +260,10 @@ static void persists_and_evicts(mooring_tpm *tpm, struct bystander *by)
     expect_signature(some_key, some_key, 32, signature);
     EXPECT_RC(mooring_tpm_evict(tpm, HUB_KEY, second_name), MOORING_TPM_RC_OTHER_OBJECT);
     EXPECT_RC(mooring_tpm_evict(tpm, HUB_KEY, first_name), 0U);
-    EXPECT_RC(mooring_tpm_evict(tpm, HUB_KEY, first_name), MOORING_TPM_RC_ABSENT);
+    EXPECT_RC(mooring_tpm_persist(tpm, second.bytes, second.size, HUB_KEY), 0U);
+    EXPECT_RC(mooring_tpm_sign_with_handle(tpm, HUB_KEY, some_key, 32, signature), 0U); /* the other key at the handle */
+    EXPECT_RC(mooring_tpm_evict(tpm, HUB_KEY, second_name), 0U);
+    EXPECT_RC(mooring_tpm_evict(tpm, HUB_KEY, second_name), MOORING_TPM_RC_ABSENT);
 }
 
 static void writes_and_removes_markers(mooring_tpm *tpm, struct bystander *by)
