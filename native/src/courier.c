@@ -4,8 +4,11 @@
  * delay. */
 #include "courier.h"
 
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <tss2/tss2_tctildr.h>
+#include <unistd.h>
 
 /* What is under way when a call is cancelled, and the clean-up after it, may take this much longer. */
 #define GRACE_MS 1000U
@@ -35,6 +38,36 @@ static void become(struct mooring_courier *courier, enum courier_state state, TS
 
 /* ---- The thread ---- */
 
+#ifndef CLOSE_RANGE_UNSHARE
+#define CLOSE_RANGE_UNSHARE (1U << 1)
+#endif
+
+/* Those of tpm2-tss that work on the thread that calls them. Others may have threads, which outlive this one and would be
+ * left with its descriptors. */
+static bool has_no_threads(const char *conf)
+{
+    static const char *const names[] = { "device", "swtpm", "mssim" };
+    const size_t size = strcspn(conf, ":");
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strlen(names[i]) == size && memcmp(names[i], conf, size) == 0)
+            return true;
+    return false;
+}
+
+/* TCTIs open devices and sockets without O_CLOEXEC. A child of this process that was started meanwhile would hold on to
+ * them, and a TPM that serves one at a time would wait for it and not for us. So the thread has file descriptors of its
+ * own, the standard ones excepted. Linux before 5.9 cannot do that; then it goes on without. */
+static void part_from_descriptors(const char *conf)
+{
+#ifdef SYS_close_range
+    if (has_no_threads(conf))
+        (void)syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, CLOSE_RANGE_UNSHARE);
+#else
+    (void)has_no_threads(conf);
+#endif
+}
+
 static TSS2_RC exchange(struct mooring_courier *courier, TSS2_TCTI_CONTEXT *tcti)
 {
     TSS2_RC rc = Tss2_Tcti_Transmit(tcti, courier->command_size, courier->command);
@@ -51,8 +84,10 @@ static void *run(void *argument)
 {
     struct mooring_courier *courier = argument;
     TSS2_TCTI_CONTEXT *tcti = NULL;
-    TSS2_RC rc = Tss2_TctiLdr_Initialize(courier->conf, &tcti);
+    TSS2_RC rc;
 
+    part_from_descriptors(courier->conf);
+    rc = Tss2_TctiLdr_Initialize(courier->conf, &tcti);
     (void)pthread_mutex_lock(&courier->lock);
     become(courier, COURIER_ANSWERED, rc);
     for (;;) {

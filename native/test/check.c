@@ -3,11 +3,15 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "../mooring-tpm.h"
 #include "bystander.h"
@@ -432,11 +436,54 @@ static void gives_up_on_a_tpm_that_does_not_answer(void)
     swtpm_stop(&swtpm);
 }
 
-static void *cancel_in_a_moment(void *tpm)
+static void pause_a_moment(void)
 {
     const struct timespec moment = { .tv_nsec = 100000000 };
 
     (void)nanosleep(&moment, NULL);
+}
+
+static void *describe(void *tpm)
+{
+    mooring_tpm_facts facts;
+
+    EXPECT_RC(mooring_tpm_describe(tpm, &facts), 0U);
+    return NULL;
+}
+
+/* Such a one, started in the middle of a command, keeps every descriptor that is not its parent's alone. */
+static void is_not_kept_waiting_by_a_child(void)
+{
+    struct swtpm swtpm;
+    mooring_tpm_facts facts;
+    mooring_tpm *tpm;
+    pthread_t asking;
+    pid_t child;
+
+    swtpm_start(&swtpm);
+    tpm = open_tpm(&swtpm);
+    swtpm_freeze(&swtpm);
+    EXPECT(pthread_create(&asking, NULL, describe, tpm) == 0);
+    pause_a_moment();
+    child = fork();
+    EXPECT(child >= 0);
+    if (child == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;)
+            (void)pause();
+    }
+    swtpm_thaw(&swtpm);
+    EXPECT(pthread_join(asking, NULL) == 0);
+    mooring_tpm_set_timeout(tpm, 2000);
+    EXPECT_RC(mooring_tpm_describe(tpm, &facts), 0U);
+    mooring_tpm_close(tpm);
+    EXPECT(kill(child, SIGKILL) == 0 && waitpid(child, NULL, 0) == child);
+    swtpm_stop(&swtpm);
+}
+
+static void *cancel_in_a_moment(void *tpm)
+{
+    pause_a_moment();
     mooring_tpm_cancel(tpm);
     return NULL;
 }
@@ -503,6 +550,7 @@ int main(void)
     survives_the_loss_of_the_tpm();
     gives_up_on_a_tpm_that_does_not_answer();
     can_be_cancelled();
+    is_not_kept_waiting_by_a_child();
     (void)printf("native: all checks pass\n");
     return EXIT_SUCCESS;
 }
