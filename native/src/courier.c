@@ -162,24 +162,34 @@ void mooring_courier_free(struct mooring_courier *courier)
     release(courier);
 }
 
-/* Connecting is the thread's first errand: it too may never end. */
-static TSS2_RC start(struct mooring_courier *courier, const char *conf)
+/* Without signals: one that is handled on this thread would end the poll of a device, which TCTIs take for a failure. */
+static bool start_thread(struct mooring_courier *courier)
 {
     pthread_attr_t detached;
     pthread_t thread;
+    sigset_t all, before;
     bool is_started;
 
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    (void)pthread_attr_init(&detached);
+    (void)pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    is_started = pthread_create(&thread, &detached, run, courier) == 0;
+    (void)pthread_attr_destroy(&detached);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return is_started;
+}
+
+/* Connecting is the thread's first errand: it too may never end. */
+static TSS2_RC start(struct mooring_courier *courier, const char *conf)
+{
     free(courier->conf);
     courier->conf = strdup(conf);
     if (courier->conf == NULL)
         return MOORING_TPM_RC_MEMORY;
     courier->owners++;
     courier->state = COURIER_ASKED;
-    (void)pthread_attr_init(&detached);
-    (void)pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-    is_started = pthread_create(&thread, &detached, run, courier) == 0;
-    (void)pthread_attr_destroy(&detached);
-    if (is_started)
+    if (start_thread(courier))
         return TSS2_RC_SUCCESS;
     courier->owners--;
     courier->state = COURIER_GONE;

@@ -481,6 +481,35 @@ static void is_not_kept_waiting_by_a_child(void)
     swtpm_stop(&swtpm);
 }
 
+static volatile sig_atomic_t signals_handled;
+
+static void handle(int number)
+{
+    (void)number;
+    signals_handled = signals_handled + 1;
+}
+
+/* Only the main thread could take the signal, and does not want it: it has to wait. */
+static void leaves_signals_to_others(void)
+{
+    const struct sigaction action = { .sa_handler = handle };
+    struct swtpm swtpm;
+    sigset_t some, pending;
+    mooring_tpm *tpm;
+
+    EXPECT(sigaction(SIGUSR1, &action, NULL) == 0);
+    swtpm_start(&swtpm);
+    tpm = open_tpm(&swtpm);
+    EXPECT(sigemptyset(&some) == 0 && sigaddset(&some, SIGUSR1) == 0);
+    EXPECT(pthread_sigmask(SIG_BLOCK, &some, NULL) == 0);
+    EXPECT(kill(getpid(), SIGUSR1) == 0);
+    pause_a_moment();
+    EXPECT(sigpending(&pending) == 0 && sigismember(&pending, SIGUSR1) == 1 && signals_handled == 0);
+    EXPECT(pthread_sigmask(SIG_UNBLOCK, &some, NULL) == 0 && signals_handled == 1);
+    mooring_tpm_close(tpm);
+    swtpm_stop(&swtpm);
+}
+
 static void *cancel_in_a_moment(void *tpm)
 {
     pause_a_moment();
@@ -551,6 +580,7 @@ int main(void)
     gives_up_on_a_tpm_that_does_not_answer();
     can_be_cancelled();
     is_not_kept_waiting_by_a_child();
+    leaves_signals_to_others();
     (void)printf("native: all checks pass\n");
     return EXIT_SUCCESS;
 }
