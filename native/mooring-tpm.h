@@ -3,7 +3,8 @@
  * Every function that talks to the TPM returns a TSS2_RC: 0, the response code of the TPM or of the layer of tpm2-tss
  * that failed, or one of MOORING_TPM_RC_*. Buffers belong to the caller; a `size` that is a pointer holds the capacity
  * on entry and, after success, the bytes written. Nothing is left loaded in the TPM but one session, which the next failure
- * or mooring_tpm_close ends. A context serves one call at a time; it may move between threads.
+ * or mooring_tpm_close ends. A context serves one call at a time; it may move between threads. When a layer of tpm2-tss
+ * failed over an answer, the context is of no more use, and says the same again to everything but mooring_tpm_close.
  *
  * Sessions are salted to the storage root key (else the endorsement key, else a key made for the purpose in the NULL
  * hierarchy), so authorization values never cross the bus, parameters travel encrypted both ways, and what the TPM

@@ -115,20 +115,51 @@ TSS2_RC mooring_begin(const mooring_tpm *tpm)
     return tpm != NULL && tpm->esys != NULL ? mooring_courier_begin(tpm->courier) : MOORING_TPM_RC_ARGUMENT;
 }
 
+static bool is_of_tss_or_timeout(TSS2_RC rc)
+{
+    switch (rc & TSS2_RC_LAYER_MASK) {
+    case TSS2_ESAPI_RC_LAYER:
+    case TSS2_SYS_RC_LAYER:
+    case TSS2_MU_RC_LAYER:
+    case TSS2_TCTI_RC_LAYER:
+        return true;
+    default:
+        return rc == MOORING_TPM_RC_TIMEOUT;
+    }
+}
+
+/* After an answer that did not come, or was none, ESYS finds everything out of sequence. The reason is what happened
+ * then, and not that; though it may have happened to a clean-up, whose failure nobody heard of. */
+static TSS2_RC reason(mooring_tpm *tpm, TSS2_RC rc)
+{
+    if (rc == TSS2_ESYS_RC_BAD_SEQUENCE)
+        return tpm->failure != TSS2_RC_SUCCESS ? tpm->failure : rc;
+    if (is_of_tss_or_timeout(rc))
+        tpm->failure = rc;
+    return rc;
+}
+
 /* A session that was part of a failure may be the cause of it (a TPM reset loses sessions): the next call starts anew. */
 TSS2_RC mooring_end(mooring_tpm *tpm, TSS2_RC rc)
 {
-    if (rc != TSS2_RC_SUCCESS && tpm != NULL && tpm->esys != NULL)
-        mooring_flush(tpm, &tpm->session);
+    if (rc == TSS2_RC_SUCCESS || tpm == NULL || tpm->esys == NULL)
+        return rc;
+    rc = reason(tpm, rc);
+    mooring_flush(tpm, &tpm->session);
     return rc;
 }
 
 /* Gives up a transient object or session, whatever the TPM says to it. */
 void mooring_flush(mooring_tpm *tpm, ESYS_TR *object)
 {
+    TSS2_RC rc;
+
     if (*object == ESYS_TR_NONE)
         return;
-    if (Esys_FlushContext(tpm->esys, *object) != TSS2_RC_SUCCESS)
+    rc = Esys_FlushContext(tpm->esys, *object);
+    if (rc != TSS2_RC_SUCCESS) {
+        (void)reason(tpm, rc);
         (void)Esys_TR_Close(tpm->esys, object);
+    }
     *object = ESYS_TR_NONE;
 }

@@ -24,6 +24,7 @@ struct mooring_tpm {
     struct root_key endorsement_key;
     struct root_key storage_root_key;
     ESYS_TR session; /* the salted session, kept between calls; ESYS_TR_NONE when there is none */
+    TSS2_RC failure; /* the last one that was not the TPM's, in a clean-up too */
 };
 
 /* A key as it lies outside the TPM, wrapped by the SRK. */

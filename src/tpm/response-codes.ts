@@ -51,6 +51,7 @@ const byCode: Readonly<Record<string, Finding>> = {
   "0x921": { code: "ERR_TPM_LOCKOUT" }, // LOCKOUT
   "0x922": busy, // RETRY
   "0x923": busy, // NV_UNAVAILABLE
+  "0x70007": internal, // ESYS_RC_BAD_SEQUENCE: of a call while another one is under way
   "0x7001b": {
     code: "ERR_TPM_COMMAND", // ESYS_RC_RSP_AUTH_FAILED
     hint: "an answer was not authentic: something between the TPM and this program changed it",
@@ -71,8 +72,8 @@ const byCode: Readonly<Record<string, Finding>> = {
   "0x4d000a": { code: "ERR_TPM_TIMEOUT" }, // TIMEOUT
 };
 
-/** TSS2_BASE_RC BAD_SEQUENCE, NO_CONNECTION, IO_ERROR, INSUFFICIENT_RESPONSE, MALFORMED_RESPONSE: the connection is spent. */
-const lostConnection = [0x07, 0x08, 0x0a, 0x11, 0x12];
+/** TSS2_BASE_RC NO_CONNECTION, IO_ERROR, INSUFFICIENT_RESPONSE, MALFORMED_RESPONSE: the connection is spent. */
+const lostConnection = [0x08, 0x0a, 0x11, 0x12];
 
 /** Codes that name a parameter, handle or session ("format one"): the error in bits 0-5, what it is about above. */
 const formatOne = {

@@ -7,6 +7,7 @@ import { authenticationKeyFor, hmacSha256, leftInTpm, withTpm, wrappedIn } from 
 import { commandCode, startTpmProxy, type TpmProxy } from "../support/tpm-proxy.ts";
 
 const rcRetry = 0x922;
+const rcIoError = 0xa000a;
 
 let swtpm: Swtpm;
 let proxy: TpmProxy;
@@ -52,6 +53,8 @@ describe("somebody who changes answers on the bus", () => {
       const error = await thrownBy(() => tpm.sign(wrapped, Buffer.from("data")));
       expect(error.code).toBe("ERR_TPM_COMMAND");
       expect(error.details.rc).toBe(0x7001b);
+      proxy.heal();
+      expect((await thrownBy(() => tpm.describe())).details.rc).toBe(0x7001b); // for that reason the context is spent
     });
   });
 
@@ -152,6 +155,18 @@ describe("a connection that breaks", () => {
       });
     },
   );
+
+  it("while it is told to clean up is the reason of all that fails then", async () => {
+    await withTpm({ tcti: proxy.tcti }, async (tpm) => {
+      const blob = await authenticationKeyFor(tpm, randomBytes(32));
+      proxy.inject({ command: commandCode.flushContext, to: 1, trouble: "hang up" });
+      for (let call = 0; call < 2; call++) {
+        const error = await thrownBy(() => tpm.activate(blob)); // the policy session ends before the import
+        expect(error.code).toBe("ERR_TPM_UNAVAILABLE");
+        expect(error.details.rc).toBe(rcIoError);
+      }
+    });
+  });
 
   it("because the TPM is gone ends the call too", async () => {
     await withTpm({ tcti: swtpm.tcti }, async (tpm) => {

@@ -4,7 +4,7 @@ import { MooringError } from "../../src/errors.ts";
 import { wrappedKeyName } from "../../src/tpm/public-area.ts";
 import { type Swtpm, startSwtpm } from "../support/swtpm.ts";
 import { thrownBy } from "../support/thrown.ts";
-import { hmacSha256, leftInTpm, withTpm, wrappedIn } from "../support/tpm.ts";
+import { authenticationKeyFor, hmacSha256, leftInTpm, withTpm, wrappedIn } from "../support/tpm.ts";
 import { commandCode, startTpmProxy, type TpmProxy, type Trouble } from "../support/tpm-proxy.ts";
 
 const [key, data] = [randomBytes(32), Buffer.from("data")];
@@ -55,6 +55,17 @@ describe("a TPM that does not answer", () => {
     await withTpm({ tcti: proxy.tcti, timeoutMs: 400 }, async (tpm) => {
       proxy.inject({ command: commandCode.load, trouble: { cutTo: 7, andThen: "silence" } });
       expect((await thrownBy(() => tpm.sign(wrapped, data))).code).toBe("ERR_TPM_TIMEOUT");
+    });
+  });
+
+  it("is given up for that reason also when it was only told to clean up", async () => {
+    await withTpm({ tcti: proxy.tcti, timeoutMs: 400 }, async (tpm) => {
+      const blob = await authenticationKeyFor(tpm, key);
+      proxy.inject({ command: commandCode.flushContext, to: 1, trouble: "silence" });
+      const error = await thrownBy(() => tpm.activate(blob)); // the policy session ends before the import
+      expect(error.code).toBe("ERR_TPM_TIMEOUT");
+      expect(error.message).toContain("did not answer command 0x165 within 0.4 s");
+      expect((await thrownBy(() => tpm.describe())).code).toBe("ERR_TPM_TIMEOUT");
     });
   });
 

@@ -25,7 +25,7 @@ describe("a response code", () => {
     ["0xc0921", "LOCKOUT, from the resource manager", "ERR_TPM_LOCKOUT"],
     ["0xa000a", "TCTI IO_ERROR", "ERR_TPM_UNAVAILABLE"],
     ["0xa0008", "TCTI NO_CONNECTION", "ERR_TPM_UNAVAILABLE"],
-    ["0x70007", "ESYS BAD_SEQUENCE", "ERR_TPM_UNAVAILABLE"],
+    ["0x70007", "ESYS BAD_SEQUENCE", "ERR_INTERNAL"],
     ["0x7001b", "ESYS RSP_AUTH_FAILED", "ERR_TPM_COMMAND"],
     ["0x70018", "ESYS BAD_TR", "ERR_TPM_COMMAND"],
     ["0x4d0001", "our ABSENT", "ERR_TPM_COMMAND"],
