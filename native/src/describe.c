@@ -34,7 +34,22 @@ static void note(mooring_tpm_facts *facts, const TPMS_TAGGED_PROPERTY *reported)
             memcpy((uint8_t *)facts + properties[i].offset, &reported->value, sizeof(reported->value));
 }
 
-/* One group of properties; the TPM may answer in several pieces. */
+/* Nothing authenticates such an answer, and ESYS lets one of another kind pass: a list may be longer than the array that
+ * it is then taken for. */
+TSS2_RC mooring_list(mooring_tpm *tpm, TPM2_CAP kind, UINT32 first, UINT32 count, TPMI_YES_NO *more,
+                     TPMS_CAPABILITY_DATA **list)
+{
+    TSS2_RC rc = Esys_GetCapability(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, kind, first, count, more, list);
+
+    if (rc == TSS2_RC_SUCCESS && (*list)->capability != kind) {
+        Esys_Free(*list);
+        *list = NULL;
+        rc = MOORING_TPM_RC_INCONSISTENT;
+    }
+    return rc;
+}
+
+/* One group of properties; the TPM may answer in several pieces, each of which has to get on. */
 static TSS2_RC read_group(mooring_tpm *tpm, TPM2_PT first, TPM2_PT last, mooring_tpm_facts *facts)
 {
     TPMI_YES_NO more = TPM2_YES;
@@ -42,19 +57,23 @@ static TSS2_RC read_group(mooring_tpm *tpm, TPM2_PT first, TPM2_PT last, mooring
     while (more == TPM2_YES && first <= last) {
         TPMS_CAPABILITY_DATA *capability = NULL;
         const TPML_TAGGED_TPM_PROPERTY *list;
-        TSS2_RC rc = Esys_GetCapability(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_CAP_TPM_PROPERTIES,
-                                        first, last - first + 1, &more, &capability);
+        TPM2_PT latest = last;
+        TSS2_RC rc = mooring_list(tpm, TPM2_CAP_TPM_PROPERTIES, first, last - first + 1, &more, &capability);
 
         if (rc != TSS2_RC_SUCCESS)
             return rc;
         list = &capability->data.tpmProperties;
         for (UINT32 i = 0; i < list->count; i++)
             note(facts, &list->tpmProperty[i]);
-        if (list->count == 0)
+        if (list->count > 0)
+            latest = list->tpmProperty[list->count - 1].property;
+        Esys_Free(capability);
+        if (latest < first)
+            return MOORING_TPM_RC_INCONSISTENT;
+        if (latest >= last)
             more = TPM2_NO;
         else
-            first = list->tpmProperty[list->count - 1].property + 1;
-        Esys_Free(capability);
+            first = latest + 1;
     }
     return TSS2_RC_SUCCESS;
 }

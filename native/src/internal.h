@@ -63,6 +63,10 @@ void mooring_object_forget(mooring_tpm *tpm, ESYS_TR *object);
 TSS2_RC mooring_object_read(mooring_tpm *tpm, ESYS_TR object, TPM2B_PUBLIC *public_area);
 TSS2_RC mooring_object_has_name(mooring_tpm *tpm, ESYS_TR object, const uint8_t *name, size_t size, bool *has);
 
+/* describe.c: what the TPM lists from `first` on, surely of that kind; to be given to Esys_Free. */
+TSS2_RC mooring_list(mooring_tpm *tpm, TPM2_CAP kind, UINT32 first, UINT32 count, TPMI_YES_NO *more,
+                     TPMS_CAPABILITY_DATA **list);
+
 /* template.c: the public areas of EK and SRK. */
 void mooring_template_endorsement_key(TPM2B_PUBLIC *public_area);
 void mooring_template_storage_root_key(TPM2B_PUBLIC *public_area);

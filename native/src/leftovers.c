@@ -7,8 +7,7 @@ static TSS2_RC flush_all(mooring_tpm *tpm, TSS2_SYS_CONTEXT *sys, TPM2_HANDLE fi
 {
     TPMS_CAPABILITY_DATA *capability = NULL;
     TPMI_YES_NO more;
-    TSS2_RC rc = Esys_GetCapability(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_CAP_HANDLES, first,
-                                    TPM2_MAX_CAP_HANDLES, &more, &capability);
+    TSS2_RC rc = mooring_list(tpm, TPM2_CAP_HANDLES, first, TPM2_MAX_CAP_HANDLES, &more, &capability);
 
     for (UINT32 i = 0; rc == TSS2_RC_SUCCESS && i < capability->data.handles.count; i++)
         rc = Tss2_Sys_FlushContext(sys, capability->data.handles.handle[i]);

@@ -21,8 +21,7 @@ static TSS2_RC largest_read(mooring_tpm *tpm, UINT16 *size)
 {
     TPMS_CAPABILITY_DATA *capability = NULL;
     TPMI_YES_NO more;
-    TSS2_RC rc = Esys_GetCapability(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_CAP_TPM_PROPERTIES,
-                                    TPM2_PT_NV_BUFFER_MAX, 1, &more, &capability);
+    TSS2_RC rc = mooring_list(tpm, TPM2_CAP_TPM_PROPERTIES, TPM2_PT_NV_BUFFER_MAX, 1, &more, &capability);
 
     if (rc != TSS2_RC_SUCCESS)
         return rc;

@@ -7,7 +7,10 @@ import { authenticationKeyFor, hmacSha256, leftInTpm, withTpm, wrappedIn } from 
 import { commandCode, startTpmProxy, type TpmProxy } from "../support/tpm-proxy.ts";
 
 const rcRetry = 0x922;
+const rcInconsistent = 0x4d0003;
 const rcIoError = 0xa000a;
+/** TPM_CAP */
+const capability = { commands: 2, properties: 6 };
 
 let swtpm: Swtpm;
 let proxy: TpmProxy;
@@ -62,7 +65,21 @@ describe("somebody who changes answers on the bus", () => {
     proxy.inject({ command: commandCode.readPublic, from: 2, to: 2, trouble: { garble: forgedPublic } });
     const error = await withTpm({ tcti: proxy.tcti }, (tpm) => thrownBy(() => tpm.storageRootKey()));
     expect(error.code).toBe("ERR_TPM_COMMAND");
-    expect(error.details.rc).toBe(0x4d0003);
+    expect(error.details.rc).toBe(rcInconsistent);
+  });
+
+  it.each<[string, Buffer]>([
+    ["a list of something else, and longer", capabilities(capability.commands, Array(256).fill(0xffffffff))],
+    ["always the same", capabilities(capability.properties, [0x100, 0], { more: true })],
+  ])("cannot lead astray who asks for properties, with %s", async (_what, response) => {
+    await withTpm({ tcti: proxy.tcti }, async (tpm) => {
+      proxy.inject({ command: commandCode.getCapability, trouble: { garble: () => response } });
+      const error = await thrownBy(() => tpm.describe());
+      expect(error.code).toBe("ERR_TPM_COMMAND");
+      expect(error.details.rc).toBe(rcInconsistent);
+      proxy.heal();
+      expect((await tpm.describe()).inLockout).toBe(false);
+    });
   });
 });
 
@@ -203,6 +220,16 @@ describe("a connection that breaks", () => {
     );
   });
 });
+
+/** The answer to TPM2_GetCapability: moreData, TPMS_CAPABILITY_DATA with a list whose items are `words`. */
+function capabilities(kind: number, words: readonly number[], { more = false } = {}): Buffer {
+  const count = kind === capability.properties ? words.length / 2 : words.length;
+  const body = Buffer.alloc(4 * (2 + words.length));
+  for (const [index, word] of [kind, count, ...words].entries()) body.writeUInt32BE(word, 4 * index);
+  const header = Buffer.from("80010000000000000000", "hex");
+  header.writeUInt32BE(header.length + 1 + body.length, 2);
+  return Buffer.concat([header, Buffer.of(more ? 1 : 0), body]);
+}
 
 /** Another modulus, and the Name that goes with it: header, TPM2B_PUBLIC, TPM2B_NAME. */
 function forgedPublic(response: Buffer): Buffer {
