@@ -134,16 +134,11 @@ function crossNative() {
     });
   }
   for (const name of bindings) {
-    const options = `--nodedir=${unpackedNode()} --arch=${node} -C ${join(modules, name)}`;
-    // npm knows where its node-gyp is.
-    run(
-      "npm",
-      "explore",
-      name,
-      "--",
-      `node-gyp configure ${options} && node-gyp build ${options} LIBS=`,
-      cross,
-    );
+    // npm knows where its node-gyp is; and where npm is told of a nodedir, only the environment gainsays it.
+    const options = `--arch=${node} -C ${join(modules, name)}`;
+    const gyp = `export npm_config_nodedir="${unpackedNode()}"
+      node-gyp configure ${options} && node-gyp build ${options} LIBS=`;
+    run("npm", "explore", name, "--", gyp, cross);
   }
   return nativeFiles(build, modules);
 }
