@@ -44,11 +44,12 @@ if (!machine)
 const manifest = JSON.parse(readFileSync("package.json", "utf8"));
 const { version } = manifest;
 const epoch = process.env.SOURCE_DATE_EPOCH ?? git("log", "-1", "--format=%ct");
-const env = { ...process.env, SOURCE_DATE_EPOCH: epoch, TZ: "UTC", LC_ALL: "C.UTF-8" };
-const day = new Date(Number(epoch) * 1000).toISOString().slice(0, 10);
-
 const work = mkdtempSync(join(tmpdir(), "mooring-package-"));
 process.on("exit", () => rmSync(work, { recursive: true, force: true }));
+// What npm and the compilers keep in a temporary directory goes with ours.
+const env = { ...process.env, SOURCE_DATE_EPOCH: epoch, TZ: "UTC", LC_ALL: "C.UTF-8", TMPDIR: work };
+const day = new Date(Number(epoch) * 1000).toISOString().slice(0, 10);
+
 const root = join(work, "root");
 const lib = join(root, "usr/lib/mooring");
 
