@@ -1,7 +1,7 @@
 // Makes the Debian package: `npm run package [-- --arch arm64] [-- --out DIRECTORY]`. Everything in it comes from this
 // repository, its lockfile and Debian; built twice from one commit, it is the same to the byte.
 
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   chmodSync,
@@ -40,6 +40,13 @@ const { arch } = values;
 const machine = machines[arch];
 if (!machine)
   throw new Error(`there is no package for ${arch}; choose one of ${Object.keys(machines).join(", ")}`);
+
+if (arch !== host) {
+  const { status } = spawnSync("sh", ["scripts/setup.sh", "package", arch], {
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  if (status !== 0) process.exit(status ?? 70);
+}
 
 const manifest = JSON.parse(readFileSync("package.json", "utf8"));
 const { version } = manifest;

@@ -2,7 +2,7 @@
 # Brings a fresh Debian 12 machine to where Mooring builds and its tests run. Plain sh, so that it works before
 # anything is installed. Says what it installs and why; without root it prints the one command to run; silent and
 # quick when nothing is missing. `setup.sh tests` also brings what only the tests need, `setup.sh boot` what a whole
-# machine in a test needs.
+# machine in a test needs; `setup.sh package arm64` what a package for the other architecture needs.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -53,6 +53,12 @@ qemu-system-x86|qemu-system-x86_64|the machine
 qemu-utils|qemu-img|its disks
 mmdebstrap|mmdebstrap|the Debian on them
 e2fsprogs|/sbin/mke2fs|their file system
+"
+fi
+
+if [ "${2:-}" = arm64 ]; then
+  needs="$needs
+g++-aarch64-linux-gnu|aarch64-linux-gnu-g++|compiles the native parts of the package for arm64
 "
 fi
 
