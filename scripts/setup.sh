@@ -2,7 +2,7 @@
 # Brings a fresh Debian 12 machine to where Mooring builds and its tests run. Plain sh, so that it works before
 # anything is installed. Says what it installs and why; without root it prints the one command to run; silent and
 # quick when nothing is missing. `setup.sh tests` also brings what only the tests need, `setup.sh boot` what a whole
-# machine in a test needs; `setup.sh package arm64` what a package for the other architecture needs.
+# machine in a test needs; `setup.sh package arm64` and `setup.sh boot arm64` bring it for the other architecture.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -49,11 +49,20 @@ fi
 
 if [ "${1:-}" = boot ]; then
   needs="$needs
-qemu-system-x86|qemu-system-x86_64|the machine
-qemu-utils|qemu-img|its disks
+qemu-utils|qemu-img|the disks of the machine
 mmdebstrap|mmdebstrap|the Debian on them
 e2fsprogs|/sbin/mke2fs|their file system
 "
+  case ${2:-amd64} in
+    amd64) needs="$needs
+qemu-system-x86|qemu-system-x86_64|the machine
+" ;;
+    arm64) needs="$needs
+qemu-system-arm|qemu-system-aarch64|the machine
+qemu-user-static|qemu-aarch64-static|runs here what its Debian packages run while they are installed
+arch-test|arch-test|tells mmdebstrap that this works
+" ;;
+  esac
 fi
 
 if [ "${2:-}" = arm64 ]; then

@@ -16,6 +16,7 @@ import {
 } from "node:fs";
 import { homedir } from "node:os";
 import { basename, join } from "node:path";
+import { architecture, letProgramsRun } from "./architecture.ts";
 
 export interface Image {
   readonly disk: string;
@@ -25,18 +26,21 @@ export interface Image {
   readonly packageFile: string;
 }
 
-const cache = process.env["MOORING_BOOT_CACHE"] ?? join(homedir(), ".cache/mooring-boot");
+const caches = process.env["MOORING_BOOT_CACHE"] ?? join(homedir(), ".cache/mooring-boot");
+/** One for each architecture, so that they do not discard each other's. */
+const cache = join(caches, architecture.name);
 
 const suite = "bookworm";
 const packages = [
-  ...["systemd", "systemd-sysv", "udev", "dbus", "kmod", "linux-image-amd64", "procps", "iproute2"],
+  ...["systemd", "systemd-sysv", "udev", "dbus", "kmod", architecture.kernel],
+  ...["procps", "iproute2"],
   // What Mooring depends on, so that dpkg alone can install it; and the independent party that looks into the TPM.
   ...["tpm-udev", "libstdc++6", "libssl3", "libtss2-tcti-device0", "libtss2-esys-3.0.2-0", "libtss2-mu0"],
   ...["libtss2-rc0", "libtss2-sys1", "libtss2-tctildr0", "openssl", "tpm2-tools"],
 ];
 /** Debian's own trust in its archive is enough: what is unpacked is signed. */
 const bootstrap = [
-  ...["--variant=minbase", `--include=${packages.join(",")}`],
+  ...[`--arch=${architecture.name}`, "--variant=minbase", `--include=${packages.join(",")}`],
   ...["doc", "man", "locale"].map((what) => `--dpkgopt=path-exclude=/usr/share/${what}/*`),
   "--aptopt=Acquire::Languages none",
   suite,
@@ -51,6 +55,7 @@ export function prepareImage(packageFile: string): Image {
   if (process.getuid?.() !== 0)
     throw new Error("the image of a whole machine has files of root: run this as root");
   mkdirSync(cache, { recursive: true });
+  letProgramsRun();
   const base = baseSystem();
   const inputs = [basename(base), fileHash(packageFile), diskSize, ...textsIn(guestFiles)];
   const disk = join(cache, `disk-${hashOf(...inputs)}`);
@@ -67,7 +72,7 @@ export function prepareImage(packageFile: string): Image {
 function baseSystem(): string {
   const base = join(cache, `base-${hashOf(...bootstrap)}`);
   if (existsSync(base)) return base;
-  say(`installing a bare Debian ${suite} (once, some minutes)`);
+  say(`installing a bare Debian ${suite} for ${architecture.name} (once, some minutes)`);
   discard("base-");
   const work = mkdtempSync(join(cache, "new-"));
   execFileSync("mmdebstrap", [...bootstrap, join(work, "root.tar")], {

@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Swtpm } from "../support/swtpm.ts";
+import { architecture } from "./architecture.ts";
 import { type Packet, packetsIn } from "./capture.ts";
 import { type Answer, takeOrders } from "./orders.ts";
 
@@ -47,7 +48,8 @@ export async function switchOn(home: string, parts: Parts): Promise<Guest> {
   const [consoleFile, capture] = [join(home, "console.log"), join(home, "network.pcap")];
   const orders = await takeOrders(join(home, "orders.sock"));
   const output = openSync(consoleFile, "a");
-  const qemu = spawn("qemu-system-x86_64", [...hardware(parts, orders.socket, capture), ...tpmDevice(tpm)], {
+  const options = [...hardware(parts, orders.socket, capture), ...tpmDevice(tpm)];
+  const qemu = spawn(`qemu-system-${architecture.processor}`, options, {
     stdio: ["ignore", output, output],
   });
   closeSync(output);
@@ -101,9 +103,10 @@ function hardware(parts: Parts, orders: string, capture: string): string[] {
     ([inside, outside]) => `,guestfwd=tcp:10.0.2.100:${inside}-cmd:${forward} ${outside}`,
   );
   return [
-    ...["-accel", "tcg,thread=multi", "-cpu", "max", "-m", "1024", "-smp", "2", "-nographic", "-no-reboot"],
+    ...architecture.board,
+    ...["-accel", "tcg,thread=multi", "-m", "1024", "-smp", "2", "-nographic", "-no-reboot"],
     ...["-kernel", kernel, "-initrd", initrd],
-    ...["-append", `root=/dev/vda ${root} console=ttyS0 panic=-1 net.ifnames=0 quiet`],
+    ...["-append", `root=/dev/vda ${root} console=${architecture.console} panic=-1 net.ifnames=0 quiet`],
     ...["-rtc", `base=${clock}`],
     ...["-drive", `file=${disk},format=qcow2,if=virtio`],
     ...otherDisks.flatMap((file) => ["-drive", `file=${file},format=raw,if=virtio`]),
@@ -117,7 +120,7 @@ function hardware(parts: Parts, orders: string, capture: string): string[] {
 function tpmDevice(socket: string | undefined): string[] {
   if (socket === undefined) return [];
   const line = ["-chardev", `socket,id=t,path=${socket}`, "-tpmdev", "emulator,id=t,chardev=t"];
-  return [...line, "-device", "tpm-crb,tpmdev=t"];
+  return [...line, "-device", `${architecture.tpm},tpmdev=t`];
 }
 
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;

@@ -5,6 +5,7 @@ import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
 import * as aroundAll from "../support/e2e-setup.ts";
+import { architecture } from "./architecture.ts";
 import { type Image, prepareImage, say } from "./image.ts";
 
 declare module "vitest" {
@@ -26,8 +27,10 @@ export const teardown = aroundAll.teardown;
 /** Not compressed, which is what takes the time. */
 function packageIn(directory: string): string {
   say("making the package");
-  const command = ["scripts/package.mjs", "--as-built", "--uncompressed", "--out", directory];
-  execFileSync(process.execPath, command, { stdio: ["ignore", "ignore", "inherit"] });
+  const options = ["--arch", architecture.name, "--as-built", "--uncompressed", "--out", directory];
+  execFileSync(process.execPath, ["scripts/package.mjs", ...options], {
+    stdio: ["ignore", "ignore", "inherit"],
+  });
   const [name = ""] = readdirSync(directory);
   return join(directory, name);
 }
