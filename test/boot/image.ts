@@ -26,25 +26,35 @@ export interface Image {
   readonly packageFile: string;
 }
 
+/** Debian's name of a release. */
+const { MOORING_BOOT_SUITE: suite = "bookworm" } = process.env;
 const caches = process.env["MOORING_BOOT_CACHE"] ?? join(homedir(), ".cache/mooring-boot");
-/** One for each architecture, so that they do not discard each other's. */
-const cache = join(caches, architecture.name);
+/** One for each kind of machine, so that they do not discard each other's. */
+const cache = join(caches, `${suite}-${architecture.name}`);
 
-const suite = "bookworm";
 const packages = [
-  ...["systemd", "systemd-sysv", "udev", "dbus", "kmod", architecture.kernel],
-  ...["procps", "iproute2"],
-  // What Mooring depends on, so that dpkg alone can install it; and the independent party that looks into the TPM.
-  ...["tpm-udev", "libstdc++6", "libssl3", "libtss2-tcti-device0", "libtss2-esys-3.0.2-0", "libtss2-mu0"],
-  ...["libtss2-rc0", "libtss2-sys1", "libtss2-tctildr0", "openssl", "tpm2-tools"],
+  ...["systemd", "systemd-sysv", "udev", "dbus", "kmod", architecture.kernel, "procps", "iproute2"],
+  // The independent party that looks into the TPM, and what the package only recommends.
+  ...["openssl", "tpm2-tools", "tpm-udev"],
 ];
 /** Debian's own trust in its archive is enough: what is unpacked is signed. */
-const bootstrap = [
-  ...[`--arch=${architecture.name}`, "--variant=minbase", `--include=${packages.join(",")}`],
+const bootstrap = (dependencies: readonly string[]): string[] => [
+  ...[`--arch=${architecture.name}`, "--variant=minbase"],
+  `--include=${[...packages, ...dependencies].join(",")}`,
   ...["doc", "man", "locale"].map((what) => `--dpkgopt=path-exclude=/usr/share/${what}/*`),
   "--aptopt=Acquire::Languages none",
   suite,
 ];
+
+/** There from the start, so that dpkg alone can install it. Of two names the first is that in Debian 12. */
+function dependenciesOf(packageFile: string): string[] {
+  const field = execFileSync("dpkg-deb", ["--field", packageFile, "Depends"], { encoding: "utf8" });
+  return field.split(",").map((one) => {
+    const names = one.split("|").map((name) => name.trim().split(" ")[0] ?? "");
+    return (suite === "bookworm" ? names[0] : names.at(-1)) ?? "";
+  });
+}
+
 const guestFiles = "test/boot/guest";
 const diskSize = "1800M";
 
@@ -56,7 +66,7 @@ export function prepareImage(packageFile: string): Image {
     throw new Error("the image of a whole machine has files of root: run this as root");
   mkdirSync(cache, { recursive: true });
   letProgramsRun();
-  const base = baseSystem();
+  const base = baseSystem(bootstrap(dependenciesOf(packageFile)));
   const inputs = [basename(base), fileHash(packageFile), diskSize, ...textsIn(guestFiles)];
   const disk = join(cache, `disk-${hashOf(...inputs)}`);
   if (!existsSync(disk)) makeDisk(disk, base, packageFile);
@@ -69,13 +79,13 @@ export function prepareImage(packageFile: string): Image {
 }
 
 /** A directory with the root file system as an archive, the kernel and its first file system. */
-function baseSystem(): string {
-  const base = join(cache, `base-${hashOf(...bootstrap)}`);
+function baseSystem(command: readonly string[]): string {
+  const base = join(cache, `base-${hashOf(...command)}`);
   if (existsSync(base)) return base;
   say(`installing a bare Debian ${suite} for ${architecture.name} (once, some minutes)`);
   discard("base-");
   const work = mkdtempSync(join(cache, "new-"));
-  execFileSync("mmdebstrap", [...bootstrap, join(work, "root.tar")], {
+  execFileSync("mmdebstrap", [...command, join(work, "root.tar")], {
     stdio: ["ignore", "ignore", "inherit"],
   });
   for (const name of ["vmlinuz", "initrd.img"]) {
