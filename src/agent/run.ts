@@ -144,6 +144,8 @@ function noticesFor(daemon: Daemon, manager: ServiceManager, { clock }: Tools): 
 
 /** For `systemctl status`. */
 function inWords({ activity, outlook, trouble }: Doing): string {
+  // Before the first look it is not known what there is.
+  if (!outlook && !trouble) return activity;
   const assignment = outlook?.facts.assignment;
   const has = assignment ? `${assignment.deviceId} at ${assignment.assignedHub}` : "no assignment yet";
   const decision = outlook?.decision;
