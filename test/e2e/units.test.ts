@@ -1,0 +1,183 @@
+// The shipped units through an agent's life, run by systemd itself.
+
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type LocalService, startService } from "../support/local-service.ts";
+import { noRig, type RigGateway, startRigGateway, underSystemd } from "../support/rig-gateway.ts";
+
+let service: LocalService;
+let gateway: RigGateway;
+
+beforeAll(async () => {
+  if (noRig !== undefined) return;
+  service = await startService("--hub", "hub.example");
+  gateway = await startRigGateway(service);
+});
+afterAll(async () => {
+  await gateway?.[Symbol.asyncDispose]();
+  await service?.[Symbol.asyncDispose]();
+});
+
+/** Under load it may take a while. */
+const soon = <Value>(probe: () => Value) => expect.poll(probe, { timeout: 20_000 });
+
+const stateOf = async (unit: string): Promise<string> =>
+  (await gateway.show(unit, "ActiveState")).ActiveState;
+
+/** Changes with every start of a unit. */
+const startOf = async (unit: string): Promise<string> =>
+  (await gateway.show(unit, "InvocationID")).InvocationID;
+
+const statusText = async (): Promise<string> => (await gateway.show("mooring", "StatusText")).StatusText;
+
+const resting = (): string => `resting: ${gateway.name} at hub.example`;
+
+const mainPid = async (): Promise<string> => (await gateway.show("mooring", "MainPID")).MainPID;
+
+/** Lines of /proc/PID/FILE, by name. */
+async function factsOf(pid: string, file: "status" | "limits"): Promise<Map<string, string>> {
+  const lines = (await gateway.sh(`cat /proc/${pid}/${file}`)).split("\n");
+  return new Map(
+    lines.map((line) => {
+      const [name = "", ...values] = line.split(/:\s+|\s{2,}/);
+      return [name, values.join(" ").trim()];
+    }),
+  );
+}
+
+const processes = (): Promise<string> => gateway.sh("find /proc -maxdepth 1 -user mooring");
+
+const failed = (): Promise<string> => gateway.sh("systemctl --failed --plain --no-legend");
+
+describe.skipIf(noRig)(underSystemd, () => {
+  it("a gateway that nobody has enrolled is ready, watches, and starts nobody who needs an assignment", async () => {
+    await gateway.boot();
+    await soon(statusText).toMatch(/^waiting: no assignment yet; .*ERR_NOT_ENROLLED/);
+    for (const unit of ["socket", "path", "timer", "service"])
+      expect([unit, await stateOf(`mooring.${unit}`)]).toEqual([unit, "active"]);
+    expect(await stateOf("mooring-assigned.path")).toBe("active");
+    expect(await stateOf("mooring-assigned.target")).toBe("inactive");
+    expect(await stateOf("gateway")).toBe("inactive");
+  });
+
+  it("the first assignment starts who waits for it, with the assignment in its environment", async () => {
+    await gateway.enroll();
+    await gateway.sh("mooring reprovision --wait");
+    await gateway.until("systemctl is-active gateway");
+    await gateway.until("journalctl -q -o cat -u gateway | grep -x 'works for hub.example'");
+    expect(await stateOf("mooring-assigned.target")).toBe("active");
+    await soon(statusText).toBe(resting());
+    expect(await failed()).toBe("");
+  });
+
+  it("the agent has no privilege, no core dumps, and directories for itself alone", async () => {
+    const pid = await mainPid();
+    const status = await factsOf(pid, "status");
+    const uid = await gateway.sh("id -u mooring");
+    expect(status.get("Uid")).toBe(`${uid}\t${uid}\t${uid}\t${uid}`);
+    expect(status.get("Umask")).toBe("0077");
+    expect(status.get("NoNewPrivs")).toBe("1");
+    expect(status.get("Seccomp")).toBe("2");
+    for (const set of ["CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb"])
+      expect(status.get(set)).toBe("0000000000000000");
+    expect((await factsOf("1", "status")).get("CapBnd")).not.toBe("0000000000000000"); // negative control
+    expect((await factsOf(pid, "limits")).get("Max core file size")).toMatch(/^0 0\b/);
+    const modes = await gateway.sh("stat -c '%a %U %n' /var/lib/mooring /var/cache/mooring /run/mooring");
+    expect(modes.split("\n")).toEqual([
+      "750 mooring /var/lib/mooring",
+      "750 mooring /var/cache/mooring",
+      "755 mooring /run/mooring",
+    ]);
+    expect(await gateway.sh("stat -c '%a %U %G' /run/mooring/control.sock")).toBe("660 mooring mooring");
+    expect(await gateway.sh("find /var/lib/mooring /var/cache/mooring ! -user mooring")).toBe("");
+    expect(await gateway.sh("find /var/lib/mooring /var/cache/mooring -perm /022 ! -type l")).toBe("");
+    expect(await gateway.sh("stat -c %a /var/lib/mooring/hub.env")).toBe("640");
+  });
+
+  it("a reload reads the configuration again in the same process, and keeps the old one if that is wrong", async () => {
+    await gateway.sh("systemctl stop mooring.path"); // which would have it started anew
+    const start = await startOf("mooring");
+    const readAgain = "journalctl -q -o cat -u mooring | grep config.read-again";
+    await gateway.sh("systemctl reload mooring");
+    await gateway.until(readAgain);
+    await gateway.until("systemctl is-active mooring");
+
+    gateway.configure("mistake = true");
+    await gateway.sh("systemctl reload mooring");
+    await soon(statusText).toMatch(/; ERR_CONFIG_INVALID$/);
+    expect(await stateOf("mooring")).toBe("active");
+    gateway.configure();
+    await gateway.sh("systemctl reload mooring");
+    await soon(statusText).toBe(resting());
+    expect(await startOf("mooring")).toBe(start);
+    await gateway.sh("systemctl start mooring.path");
+  });
+
+  it("a certificate that was replaced is noticed, and used", async () => {
+    const start = await startOf("mooring");
+    gateway.renewCertificate();
+    await gateway.enroll();
+    await soon(() => startOf("mooring")).not.toBe(start);
+    await gateway.until("journalctl -q -o cat -u mooring | grep identity-changed | grep assignment.promoted");
+    await soon(statusText).toBe(resting());
+    expect(await failed()).toBe("");
+  });
+
+  it("a restart keeps the assignment and who works with it, and a stop ends with 0", async () => {
+    const start = await startOf("gateway");
+    await gateway.sh("systemctl restart mooring");
+    await soon(statusText).toBe(resting());
+    await gateway.sh("systemctl stop mooring");
+    expect(await gateway.show("mooring", "ActiveState", "Result", "ExecMainStatus", "NRestarts")).toEqual({
+      ...{ ActiveState: "inactive", Result: "success", ExecMainStatus: "0", NRestarts: "0" },
+    });
+    expect(await startOf("gateway")).toBe(start);
+    expect(await stateOf("gateway")).toBe("active");
+  });
+
+  it("with nothing to do it ends, is no failure, leaves no process, and is brought back by a command", async () => {
+    await gateway.sh("systemctl stop mooring.path");
+    gateway.configure('[daemon]\nidle_exit = "1s"');
+    await gateway.sh("systemctl start mooring.path; systemctl restart mooring");
+    await gateway.until("test $(systemctl is-active mooring) = inactive");
+    expect(await gateway.show("mooring", "Result", "ExecMainStatus")).toEqual({
+      ...{ Result: "success", ExecMainStatus: "0" },
+    });
+    expect(await processes()).toBe("");
+    expect(await stateOf("mooring-assigned.target")).toBe("active");
+
+    const status = JSON.parse(await gateway.sh("mooring status --json"));
+    expect(status).toMatchObject({ alive: { running: true }, usable: { yes: true } });
+    expect(await processes()).not.toBe(""); // negative control
+    await gateway.until("test $(systemctl is-active mooring) = inactive");
+    expect(await failed()).toBe("");
+    // A boot starts who works with the assignment, and the agent leaves again.
+    await gateway.shutDown();
+    await gateway.boot();
+    await gateway.until("systemctl is-active gateway && test $(systemctl is-active mooring) = inactive");
+    expect(await failed()).toBe("");
+  });
+
+  it("an agent that hangs is killed and started again, and one that does not is left alone", async () => {
+    await gateway.sh("systemctl stop mooring.path");
+    gateway.configure();
+    gateway.write(
+      "/etc/systemd/system/mooring.service.d/test.conf",
+      "[Service]\nWatchdogSec=1s\nRestartSec=0\n",
+    );
+    await gateway.sh("systemctl daemon-reload; systemctl restart mooring");
+    const fed = "WatchdogTimestampMonotonic";
+    const { [fed]: first } = await gateway.show("mooring", fed);
+    await soon(async () => Number((await gateway.show("mooring", fed))[fed])).toBeGreaterThan(
+      Number(first) + 2e6,
+    );
+    expect(await gateway.show("mooring", "NRestarts")).toEqual({ NRestarts: "0" }); // negative control
+
+    await gateway.sh("kill -STOP $(systemctl show mooring -p MainPID --value)");
+    await gateway.until("test $(systemctl show mooring -p NRestarts --value) = 1");
+    await gateway.until("systemctl is-active mooring");
+    expect(await gateway.sh("journalctl -q -o cat _PID=1 UNIT=mooring.service")).toContain(
+      "Watchdog timeout",
+    );
+    expect(JSON.parse(await gateway.sh("mooring status --json"))).toMatchObject({ usable: { yes: true } });
+  });
+});

@@ -1,0 +1,103 @@
+// A gateway under systemd: the package's units, a configuration of the operator's, and a program of the operator's that
+// needs the assignment.
+
+import { randomUUID } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { LocalService } from "./local-service.ts";
+import { issue, x509Identity } from "./pki.ts";
+import { lackingForRig, type Rig, startRig } from "./service-manager-rig.ts";
+
+export interface RigGateway extends Rig {
+  /** Its registration id. */
+  readonly name: string;
+  /** Writes /etc/mooring: TOML beside what is needed. */
+  configure(settings?: string): void;
+  /** Permits it, with the certificate that it has. */
+  enroll(): Promise<void>;
+  /** Puts another certificate into its place, which has to be enrolled anew. */
+  renewCertificate(): void;
+  /** Starts what is enabled, as a boot does. */
+  boot(): Promise<void>;
+  /** Stops what a boot starts, as the end of one does. */
+  shutDown(): Promise<void>;
+  /** How often systemd has started a unit so far. */
+  starts(unit: string): Promise<number>;
+}
+
+/** Why there is none on this machine, which is said once; tests are skipped then, under a name that tells it as well. */
+export const noRig = lackingForRig();
+if (noRig !== undefined) process.stderr.write(`the units are not run: ${noRig}\n`);
+export const underSystemd = `under systemd${noRig === undefined ? "" : ` (skipped: ${noRig})`}`;
+
+const marks = "sockets.target paths.target timers.target multi-user.target";
+const watchers = "mooring.socket mooring.path mooring.timer mooring-assigned.path";
+const workers = "mooring-assigned.target mooring-wait mooring-reload mooring gateway";
+
+/** The unit is the one in the README. */
+const gatewayUnit = (): string => {
+  const [, text = ""] =
+    /^```ini\n# gateway.service\n(.*?)^```/ms.exec(readFileSync("README.md", "utf8")) ?? [];
+  const program = "/bin/sh -c 'echo works for $IOTHUB_HOSTNAME; exec sleep infinity'";
+  return text.replace("/usr/bin/gateway", program);
+};
+
+export async function startRigGateway(service: LocalService, settings = ""): Promise<RigGateway> {
+  const rig = await startRig();
+  const directory = mkdtempSync(join(tmpdir(), "mooring-gateway-"));
+  const name = `gw-${randomUUID()}`;
+  let issued = issue(directory, name);
+  const gateway: RigGateway = {
+    ...rig,
+    name,
+    configure: (more = settings) => {
+      rig.write("/etc/mooring/plant-ca.pem", readFileSync(service.caFile));
+      rig.write("/etc/mooring/config.toml", `${provisioningOf(service)}\n${identity}\n${more}`);
+    },
+    enroll: () =>
+      service.enroll(`/enrollments/${name}`, {
+        registrationId: name,
+        attestation: {
+          type: "x509",
+          x509: { clientCertificates: { primary: { certificate: issued.certificate } } },
+        },
+      }),
+    renewCertificate: () => {
+      issued = issue(directory, name);
+      deliver();
+    },
+    boot: async () => void (await rig.sh(`systemctl start ${marks} || true`)),
+    shutDown: async () =>
+      void (await rig.sh(`systemctl stop ${watchers} ${workers}; systemctl reset-failed`)),
+    starts: async (unit) => {
+      const journal = await rig.sh(`journalctl --sync; journalctl -q -o cat _PID=1 UNIT=${unit}`);
+      return journal.split("\n").filter((line) => line.startsWith("Starting ")).length;
+    },
+    [Symbol.asyncDispose]: async () => {
+      rmSync(directory, { recursive: true });
+      await rig[Symbol.asyncDispose]();
+    },
+  };
+  const deliver = (): void => {
+    rig.write("/etc/mooring/identity/key.pem", issued.key);
+    rig.write("/etc/mooring/identity/certificate.pem", issued.certificate);
+  };
+  deliver();
+  gateway.configure();
+  rig.write("/etc/systemd/system/gateway.service", gatewayUnit());
+  // The agent's group may read the key, and nobody else.
+  await rig.sh(`chgrp mooring /etc/mooring/identity/key.pem; chmod 640 /etc/mooring/identity/key.pem
+    systemctl daemon-reload; systemctl enable ${watchers} mooring gateway`);
+  return gateway;
+}
+
+const identity = x509Identity("/etc/mooring/identity/certificate.pem", "/etc/mooring/identity/key.pem");
+
+const provisioningOf = ({ idScope, httpsPort, mqttPort }: LocalService): string => `[provisioning]
+endpoint = "localhost"
+id_scope = "${idScope}"
+ca_file = "/etc/mooring/plant-ca.pem"
+[provisioning.ports]
+https = ${httpsPort}
+mqtt = ${mqttPort}`;
