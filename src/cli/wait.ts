@@ -9,7 +9,7 @@ import type { Status } from "../agent/status.ts";
 import { loadConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { duration } from "../config/values.ts";
-import { MooringError } from "../errors.ts";
+import { asMooringError, causeText, MooringError } from "../errors.ts";
 import { withDeadline } from "../system/deadline.ts";
 import { silentLog } from "../system/log.ts";
 import { viaDaemon } from "./daemon.ts";
@@ -24,15 +24,16 @@ export function addWaitCommand(program: Command): void {
       "after",
       `
 Exits 0 once an assignment is there and usable, 75 when the time is over. It asks for nothing itself: the
-daemon or \`mooring provision\` have to bring it.
+daemon or \`mooring provision\` have to bring it. "infinity" also waits for a configuration to be mended.
 
 In the unit of a program that needs the hub:
   ExecStartPre=/usr/local/bin/mooring wait --timeout 10min`,
     )
     .action(async (options: CommonOptions & { timeout: string }) => {
       const limitMs = timeoutMs(options.timeout);
-      const config = loadConfig(options.config);
       const tools = commandTools(options);
+      const config =
+        limitMs === undefined ? await goodConfig(options.config, tools) : loadConfig(options.config);
       const status = await within(limitMs, options.timeout, tools, (signal) =>
         waitForIdentity(config, { ...tools, signal }),
       );
@@ -42,6 +43,19 @@ In the unit of a program that needs the hub:
         printLine(`${paint("green", "Ready:")} ${deviceId} at ${assignedHub}`);
       }
     });
+}
+
+/** Who waits for ever waits for somebody who mends the configuration, too. What is wrong with it is said once. */
+async function goodConfig(file: string, { clock, log, signal }: Tools): Promise<Config> {
+  for (let said = false; ; said = true) {
+    try {
+      return loadConfig(file);
+    } catch (error) {
+      const { code, hint } = asMooringError(error);
+      if (!said) log.warn("config.refused", { code, error: causeText(error), hint });
+    }
+    await clock.sleep(lookEveryMs, { signal });
+  }
 }
 
 /** Undefined for no limit. Throws ERR_USAGE. */
@@ -73,24 +87,26 @@ async function waitForIdentity(config: Config, tools: Tools): Promise<Status> {
   const { readStatus, usable } = await import("../agent/status.ts");
   const { loadCurrent } = await import("../assignment/generations.ts");
   tools.log.debug("wait.started");
+  let pauseMs = lookEveryMs;
   for (let log = tools.log; ; log = silentLog) {
     const told = await answerOf(config, tools);
-    if (told !== "no daemon") return told;
+    if (typeof told === "object") return told;
     // What is wrong with the disk is said once.
     const current = loadCurrent(config.state.directory, { log });
     if (usable(config, current).yes) return readStatus(config, tools);
-    await somethingChanged(config.state.directory, tools);
+    await somethingChanged(config.state.directory, pauseMs, tools);
+    if (told === "lost") pauseMs = Math.min(2 * pauseMs, longestPauseMs);
   }
 }
 
 /** A daemon that stops or is busy is waited for, like one that has not started. */
-async function answerOf(config: Config, tools: Tools): Promise<Status | "no daemon"> {
+async function answerOf(config: Config, tools: Tools): Promise<Status | "no daemon" | "lost"> {
   try {
     return await viaDaemon(config, { do: "wait" }, tools);
   } catch (error) {
     if (tools.signal.aborted || !(error instanceof MooringError && passing.has(error.code))) throw error;
     tools.log.debug("wait.daemon-gone", { code: error.code });
-    return "no daemon";
+    return "lost";
   }
 }
 
@@ -98,12 +114,14 @@ const passing: ReadonlySet<string> = new Set(["ERR_DAEMON_LOST", "ERR_CANCELLED"
 
 /** Also without a sign of it: the state directory may not be there yet, and the daemon lives elsewhere. */
 const lookEveryMs = 1000;
+/** Where asking starts a daemon that then ends, it is asked less and less often. */
+const longestPauseMs = 30_000;
 
-async function somethingChanged(directory: string, { clock, signal }: Tools): Promise<void> {
+async function somethingChanged(directory: string, forMs: number, { clock, signal }: Tools): Promise<void> {
   const changed = new AbortController();
   const watcher = watchIfThere(directory, () => changed.abort());
   try {
-    await clock.sleep(lookEveryMs, { signal: AbortSignal.any([signal, changed.signal]) }).catch(() => {});
+    await clock.sleep(forMs, { signal: AbortSignal.any([signal, changed.signal]) }).catch(() => {});
     signal.throwIfAborted();
   } finally {
     watcher?.close();

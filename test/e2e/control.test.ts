@@ -1,7 +1,7 @@
 // The commands and the daemon: each finds the other, or does well without.
 
 import { execFileSync } from "node:child_process";
-import { chmodSync, existsSync, readFileSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { daemonTable, startDaemon } from "../support/daemon.ts";
 import { datagramsAt } from "../support/datagrams.ts";
@@ -234,6 +234,25 @@ describe("wait", () => {
       usable: { yes: true },
     });
     await first.ended;
+  });
+
+  it("for ever, waits for a configuration to be mended, too", async () => {
+    const gateway = await aGateway();
+    await succeed(gateway.run("provision"));
+    const good = readFileSync(gateway.configFile);
+    writeFileSync(gateway.configFile, "mistake = true");
+    await refuse(gateway.run("wait"), "ERR_CONFIG_INVALID");
+    const { ended, child } = gateway.start("wait --timeout infinity");
+    let said = "";
+    child.stderr?.on("data", (text: string) => {
+      said += text;
+    });
+    await soon(() => said).toContain("ERR_CONFIG_INVALID");
+    writeFileSync(gateway.configFile, good);
+    expect(await usableIn(ended.then((run) => ({ ...run, json: run.json, stderr: "" })))).toMatchObject({
+      yes: true,
+    });
+    expect(said.match(/config\.refused/g)).toHaveLength(1);
   });
 
   it("gives up when its time is over, with 75", async () => {
