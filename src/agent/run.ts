@@ -4,14 +4,15 @@
 import { EventEmitter } from "node:events";
 import { loadCurrent } from "../assignment/generations.ts";
 import type { Config } from "../config/schema.ts";
-import { causeText, MooringError } from "../errors.ts";
+import { asMooringError, causeText, MooringError } from "../errors.ts";
 import { watchClockSteps } from "../system/clock-steps.ts";
 import type { Log } from "../system/log.ts";
 import { type ServiceManager, serviceManager } from "../system/service-manager.ts";
 import type { Tools } from "./connect.ts";
 import { type Events, overheard } from "./control/events.ts";
 import { type Controlled, type ControlServer, serveControl } from "./control/server.ts";
-import { Daemon } from "./daemon.ts";
+import { turnAway } from "./control/turn-away.ts";
+import { Daemon, type DaemonOptions } from "./daemon.ts";
 import type { Doing } from "./doing.ts";
 import { sendOnErrand } from "./errand.ts";
 import { type Status, statusOf } from "./status.ts";
@@ -37,17 +38,20 @@ export async function run(options: RunOptions): Promise<void> {
   const changes = new EventEmitter().setMaxListeners(0);
   let control: ControlServer | undefined;
 
-  const daemon = new Daemon({
-    ...tools,
-    readConfig,
-    sendOnErrand: (config, work, stop) => sendOnErrand({ config, work }, { program, log, signal: stop }),
-    onDoing: (doing) => {
-      manager.status(inWords(doing));
-      changes.emit("change");
+  const daemon: Daemon = await start(
+    {
+      ...tools,
+      readConfig,
+      sendOnErrand: (config, work, stop) => sendOnErrand({ config, work }, { program, log, signal: stop }),
+      onDoing: (doing) => {
+        manager.status(inWords(doing));
+        changes.emit("change");
+      },
+      onReloaded: () => manager.ready(inWords(daemon.doing)),
+      isInUse: () => (control?.connections() ?? 0) > 0,
     },
-    onReloaded: () => manager.ready(inWords(daemon.doing)),
-    isInUse: () => (control?.connections() ?? 0) > 0,
-  });
+    manager,
+  );
   // From here on a hang-up is a word, and no end.
   using _notices = noticesFor(daemon, manager, tools);
   await daemon.serve();
@@ -68,6 +72,19 @@ export async function run(options: RunOptions): Promise<void> {
   } finally {
     manager.stopping();
     await control?.close();
+  }
+}
+
+/** Throws why there can be no daemon, once whoever asks for it has heard so. */
+async function start(options: DaemonOptions, manager: ServiceManager): Promise<Daemon> {
+  const [fd] = manager.listenFds;
+  try {
+    return new Daemon(options);
+  } catch (error) {
+    const failure = asMooringError(error);
+    manager.status(`not started: ${failure.code}`);
+    if (fd !== undefined) await turnAway(failure, { ...options, fd });
+    throw error;
   }
 }
 

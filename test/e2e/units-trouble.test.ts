@@ -16,6 +16,7 @@ beforeAll(async () => {
   await gateway.enroll();
   await gateway.boot();
   await gateway.until("systemctl is-active gateway");
+  await gateway.sh("cp /etc/mooring/config.toml /etc/good.toml");
 });
 afterAll(async () => {
   await gateway?.[Symbol.asyncDispose]();
@@ -43,6 +44,17 @@ async function startsSoon(unit: string): Promise<number> {
   return (await gateway.starts(unit)) - before;
 }
 
+/** A client that connects, says nothing, and does `then`. */
+const client = (then: string): Promise<string> =>
+  gateway.sh(`/usr/lib/mooring-runtime/node -e 'const socket = require("net").connect("/run/mooring/control.sock");
+    ${then}'`);
+const untilSentHome = "socket.resume()";
+const away = 'socket.once("connect", () => process.exit())';
+
+/** What a command is told whose own configuration is good. */
+const answer = async (): Promise<unknown> =>
+  JSON.parse(await gateway.sh("mooring status --json --config /etc/good.toml 2>/dev/null || test $? = 78"));
+
 const failed = (): Promise<string> => gateway.sh("systemctl --failed --plain --no-legend");
 
 async function expectAllWell(): Promise<void> {
@@ -56,6 +68,37 @@ describe.skipIf(noRig)(underSystemd, () => {
   describe("a configuration that cannot be read", () => {
     beforeEach(() => bootWith(mistake));
 
+    it("ends the agent with 78, which is not started again, and says so in the status", async () => {
+      await gateway.until("systemctl is-failed mooring");
+      expect(await startsSoon("mooring.service")).toBe(0);
+      expect(
+        await gateway.show("mooring", "ExecMainStatus", "NRestarts", "ActiveState", "StatusText"),
+      ).toEqual({
+        ...{ ExecMainStatus: "78", NRestarts: "0", ActiveState: "failed" },
+        StatusText: "not started: ERR_CONFIG_INVALID",
+      });
+    });
+
+    it("is told to whoever asks over the socket, however often, and starts the agent once a second at most", async () => {
+      await gateway.until("systemctl is-failed mooring");
+      const before = await gateway.starts("mooring.service");
+      const startedAt = performance.now();
+      while (performance.now() < startedAt + 2500)
+        expect(await answer()).toMatchObject({
+          error: { code: "ERR_CONFIG_INVALID", problems: [expect.stringContaining("mistake")] },
+        });
+      const seconds = (performance.now() - startedAt) / 1000;
+      expect((await gateway.starts("mooring.service")) - before).toBeLessThanOrEqual(seconds + 1);
+
+      // Not even for somebody who went away without an answer.
+      await gateway.until("systemctl is-failed mooring");
+      const starts = await gateway.starts("mooring.service");
+      await client(away);
+      await expect.poll(() => gateway.starts("mooring.service"), { timeout: 20_000 }).toBe(starts + 1);
+      expect(await startsSoon("mooring.service")).toBe(0);
+      expect(await gateway.show("mooring.socket", "SubState")).toEqual({ SubState: "listening" });
+    });
+
     it("keeps waiting who waits for the assignment that is there, until it is mended", async () => {
       await gateway.until("systemctl is-failed mooring");
       expect(await startsSoon("mooring-wait.service")).toBe(0);
@@ -65,6 +108,24 @@ describe.skipIf(noRig)(underSystemd, () => {
       gateway.configure("");
       await expectAllWell();
       expect(await gateway.show("mooring", "NRestarts")).toEqual({ NRestarts: "0" });
+    });
+  });
+
+  describe("an agent that cannot even start", () => {
+    const broken = { "mooring.service": instead("/bin/sh -c 'exit 78'") };
+
+    it("is not started again and again for a client that it never took", async () => {
+      await bootWith("", broken);
+      await gateway.until("systemctl is-active gateway"); // who waits finds the assignment without the agent
+      await client(untilSentHome);
+      expect(await startsSoon("mooring.service")).toBe(0);
+      expect(await gateway.show("mooring.socket", "SubState")).toEqual({ SubState: "listening" });
+
+      await bootWith("", { ...broken, "mooring.socket": "[Socket]\nFlushPending=no\n" });
+      void client(untilSentHome).catch(() => {});
+      expect(await startsSoon("mooring.service")).toBeGreaterThan(5); // negative control
+      await bootWith("");
+      await expectAllWell();
     });
   });
 
