@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type LocalService, startService } from "../support/local-service.ts";
+import { tpmIdentity } from "../support/pki.ts";
 import { noRig, type RigGateway, startRigGateway, underSystemd } from "../support/rig-gateway.ts";
 
 let service: LocalService;
@@ -47,6 +48,13 @@ async function factsOf(pid: string, file: "status" | "limits"): Promise<Map<stri
 const processes = (): Promise<string> => gateway.sh("find /proc -maxdepth 1 -user mooring");
 
 const failed = (): Promise<string> => gateway.sh("systemctl --failed --plain --no-legend");
+
+const swtpmUnit = `[Service]
+RuntimeDirectory=swtpm
+ExecStart=/usr/bin/swtpm socket --tpm2 --tpmstate dir=/run/swtpm --flags not-need-init,startup-clear \\
+  --ctrl type=unixio,path=/run/swtpm/tpm.sock.ctrl,mode=0666 \\
+  --server type=unixio,path=/run/swtpm/tpm.sock,mode=0666
+`;
 
 describe.skipIf(noRig)(underSystemd, () => {
   it("a gateway that nobody has enrolled is ready, watches, and starts nobody who needs an assignment", async () => {
@@ -179,5 +187,24 @@ describe.skipIf(noRig)(underSystemd, () => {
       "Watchdog timeout",
     );
     expect(JSON.parse(await gateway.sh("mooring status --json"))).toMatchObject({ usable: { yes: true } });
+  });
+
+  it("a first boot with a TPM takes nobody but the agent, which reaches it out of its sandbox", async () => {
+    await using other = await startRigGateway(service);
+    other.write("/etc/systemd/system/swtpm.service", swtpmUnit);
+    other.configure("", tpmIdentity("swtpm:path=/run/swtpm/tpm.sock"));
+    await other.sh("systemctl daemon-reload; systemctl start swtpm");
+    await other.until("test -S /run/swtpm/tpm.sock");
+    const { registrationId, endorsementKey } = JSON.parse(await other.sh("mooring identity show --json"));
+    const record = { registrationId, attestation: { type: "tpm", tpm: { endorsementKey } } };
+    await service.enroll(`/enrollments/${registrationId}`, record);
+    await other.boot();
+    await other.until("systemctl is-active gateway");
+    expect(
+      await other.sh("TPM2TOOLS_TCTI=swtpm:path=/run/swtpm/tpm.sock tpm2_getcap handles-persistent"),
+    ).toContain("0x81000100");
+    expect(JSON.parse(await other.sh("mooring status --json"))).toMatchObject({
+      usable: { yes: true, assignment: { attestation: "tpm", deviceId: registrationId } },
+    });
   });
 });

@@ -12,8 +12,8 @@ import { lackingForRig, type Rig, startRig } from "./service-manager-rig.ts";
 export interface RigGateway extends Rig {
   /** Its registration id. */
   readonly name: string;
-  /** Writes /etc/mooring: TOML beside what is needed. */
-  configure(settings?: string): void;
+  /** Writes the configuration: TOML beside what is needed, and of another identity than the certificate. */
+  configure(settings?: string, identity?: string): void;
   /** Permits it, with the certificate that it has. */
   enroll(): Promise<void>;
   /** Puts another certificate into its place, which has to be enrolled anew. */
@@ -43,7 +43,7 @@ const gatewayUnit = (): string => {
   return text.replace("/usr/bin/gateway", program);
 };
 
-export async function startRigGateway(service: LocalService, settings = ""): Promise<RigGateway> {
+export async function startRigGateway(service: LocalService): Promise<RigGateway> {
   const rig = await startRig();
   const directory = mkdtempSync(join(tmpdir(), "mooring-gateway-"));
   const name = `gw-${randomUUID()}`;
@@ -51,10 +51,8 @@ export async function startRigGateway(service: LocalService, settings = ""): Pro
   const gateway: RigGateway = {
     ...rig,
     name,
-    configure: (more = settings) => {
-      rig.write("/etc/mooring/plant-ca.pem", readFileSync(service.caFile));
-      rig.write("/etc/mooring/config.toml", `${provisioningOf(service)}\n${identity}\n${more}`);
-    },
+    configure: (settings = "", identity = withCertificate) =>
+      rig.write("/etc/mooring/config.toml", `${provisioningOf(service)}\n${identity}\n${settings}`),
     enroll: () =>
       service.enroll(`/enrollments/${name}`, {
         registrationId: name,
@@ -84,6 +82,7 @@ export async function startRigGateway(service: LocalService, settings = ""): Pro
     rig.write("/etc/mooring/identity/certificate.pem", issued.certificate);
   };
   deliver();
+  rig.write("/etc/mooring/plant-ca.pem", readFileSync(service.caFile));
   gateway.configure();
   rig.write("/etc/systemd/system/gateway.service", gatewayUnit());
   // The agent's group may read the key, and nobody else.
@@ -92,7 +91,10 @@ export async function startRigGateway(service: LocalService, settings = ""): Pro
   return gateway;
 }
 
-const identity = x509Identity("/etc/mooring/identity/certificate.pem", "/etc/mooring/identity/key.pem");
+const withCertificate = x509Identity(
+  "/etc/mooring/identity/certificate.pem",
+  "/etc/mooring/identity/key.pem",
+);
 
 const provisioningOf = ({ idScope, httpsPort, mqttPort }: LocalService): string => `[provisioning]
 endpoint = "localhost"
