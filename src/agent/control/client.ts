@@ -26,6 +26,8 @@ export interface Asking {
 
 /** For a greeting: a daemon that its socket has to start first takes its time. */
 const patienceMs = 30_000;
+/** Before it is asked again who was sent home unheard: by a daemon on its way out, and by systemd once that is gone. */
+const pausesMs = [0, 200, 800];
 const longestLine = 8 << 20;
 
 /**
@@ -38,9 +40,12 @@ export async function askDaemon<Asked extends Request>(
   asking: Asking,
 ): Promise<Answers[Asked["do"]] | "no daemon"> {
   // A daemon may be leaving just now; where its socket stays open, the next one answers.
-  const answer = (await ask(path, request, asking)) ?? (await ask(path, request, asking));
-  if (answer === undefined) throw lost(path, `the daemon on ${path} ended before it had said anything`);
-  return answer as Answers[Asked["do"]] | "no daemon";
+  for (const pauseMs of [...pausesMs, undefined]) {
+    const answer = await ask(path, request, asking);
+    if (answer !== undefined) return answer as Answers[Asked["do"]] | "no daemon";
+    if (pauseMs !== undefined) await asking.clock.sleep(pauseMs, asking);
+  }
+  throw lost(path, `the daemon on ${path} ended before it had said anything`);
 }
 
 /** Undefined when the other side was gone before it said anything. */

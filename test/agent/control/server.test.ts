@@ -142,7 +142,7 @@ describe("a client", () => {
     await new Promise<void>((resolve) => leaving.listen(path, resolve));
     const ask = () => askDaemon(path, { do: "status" }, options);
     expect(await thrownBy(ask)).toMatchObject({ code: "ERR_DAEMON_LOST" });
-    expect(connections).toBe(2);
+    expect(connections).toBe(4);
     leaving.once("connection", (socket) => {
       socket.destroy();
       leaving.removeAllListeners("connection");
