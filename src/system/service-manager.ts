@@ -45,6 +45,9 @@ export function serviceManager({
   const listen = [take("LISTEN_PID"), take("LISTEN_FDS"), take("LISTEN_FDNAMES")] as const;
 
   const native = socket ? addon({ log }) : undefined;
+  // It would wait for READY, kill us, and start us again, and nothing would tell why.
+  if (socket && !native)
+    log.warn("service-manager.mute", { path: socket, error: "mooring-system.node cannot be loaded" });
   const notify = (...lines: readonly string[]): void => {
     if (!socket || !native) return;
     const failure = native.notify(socket, lines.join("\n"));

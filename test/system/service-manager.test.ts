@@ -104,13 +104,20 @@ describe("the service manager", () => {
     expect(manager.listenFds).toEqual([]);
   });
 
-  it("that cannot be reached, or spoken to, costs a debug line and nothing else", () => {
+  it("that cannot be reached costs a debug line and nothing else", () => {
     const unreachable = managed(here, 111);
     unreachable.ready("");
     expect(unreachable.log.events).toMatchObject([
       { level: "debug", event: "service-manager.unreachable", fields: { errno: 111 } },
     ]);
-    const mute = serviceManager({ env: { ...here }, log: recordingLog(), addon: () => undefined });
-    expect(() => mute.ready("")).not.toThrow();
+  });
+
+  it("that waits for us in vain is told of, because it says nothing itself", () => {
+    const log = recordingLog();
+    serviceManager({ env: { ...here }, log, addon: () => undefined }).ready("");
+    expect(log.events).toMatchObject([{ level: "warn", event: "service-manager.mute" }]);
+    const alone = recordingLog();
+    serviceManager({ env: {}, log: alone, addon: () => undefined }).ready("");
+    expect(alone.events).toEqual([]); // negative control
   });
 });
