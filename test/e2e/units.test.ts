@@ -91,7 +91,7 @@ describe.skipIf(noRig)(underSystemd, () => {
     expect((await factsOf(pid, "limits")).get("Max core file size")).toMatch(/^0 0\b/);
     const modes = await gateway.sh("stat -c '%a %U %n' /var/lib/mooring /var/cache/mooring /run/mooring");
     expect(modes.split("\n")).toEqual([
-      "750 mooring /var/lib/mooring",
+      "711 mooring /var/lib/mooring",
       "750 mooring /var/cache/mooring",
       "755 mooring /run/mooring",
     ]);
@@ -140,6 +140,26 @@ describe.skipIf(noRig)(underSystemd, () => {
     });
     expect(await startOf("gateway")).toBe(start);
     expect(await stateOf("gateway")).toBe("active");
+  });
+
+  it("another hub restarts who works with the assignment, and nobody who was stopped", async () => {
+    await gateway.sh("systemctl start mooring");
+    await gateway.enroll("second.example");
+    const start = await startOf("gateway");
+    await gateway.sh("mooring reprovision --wait");
+    await gateway.until("journalctl -q -o cat -u gateway | grep -x 'works for second.example'");
+    expect(await startOf("gateway")).not.toBe(start);
+
+    await gateway.sh("systemctl stop gateway");
+    await gateway.enroll("hub.example");
+    const told = await startOf("mooring-changed");
+    await gateway.sh("mooring reprovision --wait");
+    await soon(() => startOf("mooring-changed")).not.toBe(told);
+    await gateway.until("test $(systemctl is-active mooring-changed) = inactive");
+    expect(await stateOf("gateway")).toBe("inactive");
+    await gateway.sh("systemctl start gateway");
+    await soon(statusText).toBe(resting());
+    expect(await failed()).toBe("");
   });
 
   it("with nothing to do it ends, is no failure, leaves no process, and is brought back by a command", async () => {

@@ -14,8 +14,8 @@ export interface RigGateway extends Rig {
   readonly name: string;
   /** Writes the configuration: TOML beside what is needed, and of another identity than the certificate. */
   configure(settings?: string, identity?: string): void;
-  /** Permits it, with the certificate that it has. */
-  enroll(): Promise<void>;
+  /** Permits it, with the certificate that it has; leads it to that hub, if one is named. */
+  enroll(hub?: string): Promise<void>;
   /** Puts another certificate into its place, which has to be enrolled anew. */
   renewCertificate(): void;
   /** Starts what is enabled, as a boot does. */
@@ -32,8 +32,8 @@ if (noRig !== undefined) process.stderr.write(`the units are not run: ${noRig}\n
 export const underSystemd = `under systemd${noRig === undefined ? "" : ` (skipped: ${noRig})`}`;
 
 const marks = "sockets.target paths.target timers.target multi-user.target";
-const watchers = "mooring.socket mooring.path mooring.timer mooring-assigned.path";
-const workers = "mooring-assigned.target mooring-wait mooring-reload mooring gateway";
+const watchers = "mooring.socket mooring.path mooring.timer mooring-assigned.path mooring-changed.path";
+const workers = "mooring-assigned.target mooring-wait mooring-reload mooring-changed mooring gateway";
 
 /** The unit is the one in the README. */
 const gatewayUnit = (): string => {
@@ -53,9 +53,10 @@ export async function startRigGateway(service: LocalService): Promise<RigGateway
     name,
     configure: (settings = "", identity = withCertificate) =>
       rig.write("/etc/mooring/config.toml", `${provisioningOf(service)}\n${identity}\n${settings}`),
-    enroll: () =>
+    enroll: (hub) =>
       service.enroll(`/enrollments/${name}`, {
         registrationId: name,
+        ...(hub !== undefined && { iotHubHostName: hub }),
         attestation: {
           type: "x509",
           x509: { clientCertificates: { primary: { certificate: issued.certificate } } },
