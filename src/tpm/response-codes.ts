@@ -11,6 +11,8 @@ export const rcFailure = 0x101;
 
 /** TPM_RC_NV_SPACE: the TPM has no room for another index or persistent object. */
 export const rcNvSpace = 0x14b;
+/** Something is at the handle already. */
+export const rcNvDefined = 0x14c;
 
 const layer = { tpm: 0x00, tcti: 0x0a, resourceManager: 0x0c, own: 0x4d } as const;
 

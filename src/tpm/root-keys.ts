@@ -4,7 +4,7 @@
 import type { Log } from "../system/log.ts";
 import { capacity, hex, output } from "./arguments.ts";
 import type { Connection } from "./connection.ts";
-import { ownRc } from "./response-codes.ts";
+import { ownRc, rcNvDefined } from "./response-codes.ts";
 
 const uniqueForms = { zeros: 0, empty: 1 } as const;
 
@@ -46,10 +46,12 @@ export async function findOrCreate(
 
   const found = await find([ownRc.absent]);
   if (found) return found;
-  await connection.call(create, [uniqueForms[uniqueForm]], {
+  const rc = await connection.call(create, [uniqueForms[uniqueForm]], {
     attempted: `cannot create the ${title} at ${hex(handle)}`,
+    expected: [rcNvDefined],
   });
-  log.info("tpm.key-created", { handle: hex(handle), key: title, template: uniqueForm });
+  // Where another program was faster, its key is read, and held to be one like any that was there before.
+  if (rc === 0) log.info("tpm.key-created", { handle: hex(handle), key: title, template: uniqueForm });
   return (await find([])) as Buffer;
 }
 

@@ -60,6 +60,11 @@ const rootKeys = (uniqueForm: "zeros" | "empty"): Promise<{ ek: Buffer; srk: Buf
   }));
 
 describe("the endorsement key and the storage root key", () => {
+  it("are those of whoever was first, when several programs find none at the same time", async () => {
+    const keys = await Promise.all(Array.from({ length: 3 }, () => rootKeys("zeros")));
+    expect(new Set(keys.map(({ ek, srk }) => Buffer.concat([ek, srk]).toString("base64"))).size).toBe(1);
+  });
+
   it("are created when missing, as tpm2_createek makes them, and persist where tpm2_readpublic reads them", async () => {
     const { ek, srk } = await rootKeys("zeros");
 
