@@ -5,6 +5,7 @@ import { Argument, type Command, type Option } from "commander";
 import { exampleConfig } from "../config/example.ts";
 import { errorTable } from "../errors.ts";
 import { version } from "../system/version.ts";
+import { dependentUnit, files, units } from "./manual-places.ts";
 
 const kinds = ["mooring.8", "mooring.toml.5", "completion"] as const;
 
@@ -72,6 +73,16 @@ function manualPage(program: Command, date: string): string {
     roff(program.description()),
     ".SH COMMANDS",
     ...[...leaves(program)].flatMap(({ words, command }) => commandSection(words, command)),
+    ".SH UNITS",
+    ...units.flatMap(([name, what]) => [".TP", `.B ${roff(name)}`, roff(what)]),
+    ...[
+      ".PP",
+      "A program that needs the assignment says in its unit:",
+      ".PP",
+      ".nf",
+      roff(dependentUnit),
+      ".fi",
+    ],
     ".SH EXIT STATUS",
     ...exitStatus(),
     ".SH FILES",
@@ -112,13 +123,6 @@ function exitStatus(): string[] {
     ]),
   ];
 }
-
-const files = [
-  ["/etc/mooring/config.toml", "The configuration; see mooring.toml(5)."],
-  ["/etc/mooring/config.d/*.toml", "Merged over it, in the order of their names."],
-  ["/var/lib/mooring", "The assignment, in generations, and what is remembered of attempts."],
-  ["/run/mooring/control.sock", "Where commands reach the agent."],
-] as const;
 
 /** mooring.toml(5): the commented template, word for word. */
 const configPage = (date: string): string =>

@@ -1,6 +1,7 @@
 // The man page and the completion, against the help of the built commands and against bash itself.
 
 import { execFileSync, spawnSync } from "node:child_process";
+import { readdirSync } from "node:fs";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { run } from "../../src/cli/program.ts";
 
@@ -36,6 +37,15 @@ describe("the man page", () => {
     expect(page).toContain("SIGTERM ends it");
     expect(page).toContain("2026-01-02");
     expect(page).not.toContain("errand");
+  });
+
+  it("names every unit that is shipped", async () => {
+    const source = (await printed("manual", "mooring.8")).replaceAll("\\-", "-");
+    const shipped = readdirSync("systemd").filter((name) =>
+      /\.(service|socket|timer|path|target)$/.test(name),
+    );
+    expect(shipped.length).toBeGreaterThan(8);
+    expect(shipped.filter((name) => !source.includes(name))).toEqual([]);
   });
 
   it("of the configuration is the commented template", async () => {

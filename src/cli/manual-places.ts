@@ -1,0 +1,33 @@
+// What the man page tells of a gateway that has the package: the units that systemd runs there, and the files.
+
+/** As the package has them. */
+export const units = [
+  [
+    "mooring.service",
+    "The agent: ready once what there is has been published, and gone when nothing is due.",
+  ],
+  ["mooring.socket", "Brings the agent back when a command asks."],
+  ["mooring.timer", "Brings it back once a day, to look whether anything is due."],
+  ["mooring.path", "Starts it anew, by mooring-reload.service, when configuration or certificate changed."],
+  ["mooring-assigned.target", "Reached when there is an assignment to use."],
+  ["mooring-assigned.path", "Starts that target, for which mooring-wait.service waits."],
+  [
+    "mooring-changed.path",
+    "Restarts what is part of it when another assignment is published, by mooring-changed.service.",
+  ],
+] as const;
+
+export const files = [
+  ["/etc/mooring/config.toml", "The configuration; see mooring.toml(5)."],
+  ["/etc/mooring/config.d/*.toml", "Merged over it, in the order of their names."],
+  ["/var/lib/mooring", "The assignment, in generations, and what is remembered of attempts."],
+  ["/run/mooring/control.sock", "Where commands reach the agent."],
+] as const;
+
+export const dependentUnit = `[Unit]
+After=mooring-assigned.target
+PartOf=mooring-assigned.target
+[Service]
+EnvironmentFile=/var/lib/mooring/hub.env
+[Install]
+WantedBy=mooring-assigned.target`;
