@@ -50,10 +50,14 @@ const files = {
   main: "src/main.ts",
   program: "src/cli/program.ts",
   errors: "src/errors.ts",
+  provisioning: "src/cli/provisioning.ts",
   resident: "src/cli/resident.ts",
+  "control-client": "src/agent/control/client.ts",
   journal: "src/cli/journal.ts",
   operator: "src/cli/operator.ts",
+  connect: "src/agent/connect.ts",
   mqtt: "src/registration/mqtt.ts",
+  tpm: "src/identity/tpm.ts",
   pkcs12: "src/identity/pkcs12.ts",
   service: "src/service/service.ts",
 };
@@ -101,7 +105,7 @@ const seams = (own) => ({
 
 /** What is a file of its own for being heavy must not be dragged in at once by those that every command loads. */
 function refuseEagerImports({ outputs }) {
-  for (const output of ["dist/main.js", "dist/program.js", "dist/resident.js"]) {
+  for (const output of ["dist/main.js", "dist/program.js", "dist/provisioning.js", "dist/resident.js"]) {
     const eager = outputs[output]?.imports.filter(({ kind }) => kind === "import-statement") ?? [];
     const wrong = eager.map(({ path }) => path).filter((path) => path !== "./errors.js");
     if (wrong.length > 0)

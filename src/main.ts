@@ -12,8 +12,10 @@ function runtimeIsTooOld(): boolean {
 
 async function obey(): Promise<number> {
   const [command, ...words] = process.argv.slice(2);
-  const options = command === "run" ? plainOptions(words) : undefined;
-  if (!options) return (await import("./cli/program.ts")).run(process.argv);
+  const options = plainOptions(words);
+  if (options && (command === "provision" || command === "reprovision"))
+    return (await import("./cli/provisioning.ts")).provisionPlainly(command, options);
+  if (!options || command !== "run") return (await import("./cli/program.ts")).run(process.argv);
   // Who decides a few times a day has no hot code; V8 then leaves out of memory what would compile it: 2 MiB.
   const { setFlagsFromString } = process.getBuiltinModule("node:v8");
   for (const flag of ["--no-sparkplug", "--no-maglev", "--no-opt"]) setFlagsFromString(flag);

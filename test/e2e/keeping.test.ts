@@ -60,7 +60,21 @@ async function networkCallsOf(
   return { answer, calls };
 }
 
+/** The files of the bundle that a command opens. */
+async function loadedBy(command: string): Promise<string[]> {
+  const trace = gateway.file("trace");
+  const under = ["strace", "-f", "--seccomp-bpf", "-e", "trace=openat", "-o", trace];
+  await succeed(gateway.run(command, { under }));
+  const files = readFileSync(trace, "utf8").matchAll(/\/dist\/([\w-]+)\.js"/g);
+  return [...new Set([...files].map(([, file = ""]) => file))].sort();
+}
+
 describe("a second provision", () => {
+  it("loads nothing of what the first one needs to register", async () => {
+    expect(await loadedBy("provision")).toEqual(["connect", "errors", "main", "mqtt", "provisioning"]);
+    expect(await loadedBy("provision")).toEqual(["errors", "main", "provisioning"]);
+  });
+
   it("keeps the assignment without a single socket, with the service stopped", async () => {
     const first = await networkCallsOf("provision");
     expect(first.calls.join("\n")).toContain(`htons(${service.mqttPort})`);
