@@ -90,6 +90,8 @@ function copyProgram() {
         recursive: true,
         filter: (path) => !path.endsWith(".node") && !path.endsWith(".map"),
       });
+  // Told nothing, Node compiles each file as CommonJS first, finds that it is none, and begins anew.
+  write("usr/lib/mooring/package.json", '{ "type": "module" }\n');
   // Run by the Node.js beside it and no other.
   const main = join(lib, "main.js");
   writeFileSync(main, readFileSync(main, "utf8").replace(/^#!.*\n/, ""));

@@ -2,7 +2,7 @@
 
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -46,6 +46,16 @@ describe("the package", () => {
     const main = [join(root, "usr/lib/mooring/node"), join(root, "usr/lib/mooring/main.js")] as const;
     const version = execFileSync(main[0], [main[1], "--version"], { encoding: "utf8" }).trim();
     expect(readFileSync(join(root, "DEBIAN/control"), "utf8")).toContain(`\nVersion: ${version}\n`);
+  });
+
+  it("says what its files are, so that Node need not try", () => {
+    const run = (flag: string, ...rest: string[]): string =>
+      execFileSync(join(root, "usr/lib/mooring/node"), [flag, ...rest], { encoding: "utf8", stdio: "pipe" });
+    const main = join(root, "usr/lib/mooring/main.js");
+    expect(run("--no-experimental-detect-module", main, "--version")).not.toBe("");
+    const untold = join(directory, "main.js");
+    copyFileSync(main, untold);
+    expect(() => run("--no-experimental-detect-module", untold, "--version")).toThrow("import");
   });
 
   it("asks for nothing before it is configured, and lets the agent leave", () => {
