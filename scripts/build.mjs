@@ -55,11 +55,33 @@ const files = {
   "control-client": "src/agent/control/client.ts",
   journal: "src/cli/journal.ts",
   operator: "src/cli/operator.ts",
-  connect: "src/agent/connect.ts",
   mqtt: "src/registration/mqtt.ts",
   tpm: "src/identity/tpm.ts",
   pkcs12: "src/identity/pkcs12.ts",
   service: "src/service/service.ts",
+};
+
+// What most starts run and nothing else, so that it is loaded with the code that earlier starts compiled: a CommonJS
+// file, which src/system/warm-code.ts loads for `main`. Others import it as they would anything.
+const warm = "provisioning";
+const warmed = {
+  name: "warmed",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /./ }, ({ path, resolveDir }) =>
+      relative(process.cwd(), resolve(resolveDir, path)) === files[warm]
+        ? { path: warm, namespace: "warmed" }
+        : undefined,
+    );
+    onLoad({ filter: /./, namespace: "warmed" }, () => ({
+      resolveDir: ".",
+      contents: `
+        import { loadWarm } from "./src/system/warm-code.ts";
+        const directory = process.env.CACHE_DIRECTORY ?? \`\${import.meta.dirname}/.compile-cache\`;
+        const { exports, keep } = loadWarm(\`\${import.meta.dirname}/${warm}.cjs\`, directory);
+        if (!process.env.NODE_DISABLE_COMPILE_CACHE) process.once("exit", keep);
+        export const { provisionPlainly } = exports;`,
+    }));
+  },
 };
 
 // A package that deserves a file of its own, and what is used of it.
@@ -98,14 +120,17 @@ const seams = (own) => ({
     onResolve({ filter: /^\.{1,2}\/.*\.ts$|^systeminformation$/ }, ({ path, resolveDir }) => {
       const file = relative(process.cwd(), resolve(resolveDir, path));
       const name = path in packages ? path : Object.keys(files).find((key) => files[key] === file);
-      return name === undefined || name === own ? undefined : { path: `./${name}.js`, external: true };
+      const extension = name === warm ? "cjs" : "js";
+      return name === undefined || name === own
+        ? undefined
+        : { path: `./${name}.${extension}`, external: true };
     });
   },
 });
 
 /** What is a file of its own for being heavy must not be dragged in at once by those that every command loads. */
 function refuseEagerImports({ outputs }) {
-  for (const output of ["dist/main.js", "dist/program.js", "dist/provisioning.js", "dist/resident.js"]) {
+  for (const output of ["dist/main.js", "dist/program.js", "dist/provisioning.cjs", "dist/resident.js"]) {
     const eager = outputs[output]?.imports.filter(({ kind }) => kind === "import-statement") ?? [];
     const wrong = eager.map(({ path }) => path).filter((path) => path !== "./errors.js");
     if (wrong.length > 0)
@@ -133,16 +158,21 @@ const entries = [
   ]),
 ];
 for (const [name, entry] of entries) {
+  const isWarm = name === warm;
   const { metafile } = await build({
     ...entry,
     metafile: true,
     bundle: true,
-    format: "esm",
+    format: isWarm ? "cjs" : "esm",
+    ...(isWarm && { outExtension: { ".js": ".cjs" }, supported: { "dynamic-import": false } }),
     platform: "node",
     target: "node22.13",
     external: ["ffi-napi", "bufferutil", "utf-8-validate"],
-    define: { MOORING_BUILT_AT: String(builtAt()) },
-    plugins: [seams(name), withoutBallast, builtinMembers],
+    define: {
+      MOORING_BUILT_AT: String(builtAt()),
+      ...(isWarm && { "import.meta.dirname": "__dirname" }),
+    },
+    plugins: [...(name === "main" ? [warmed] : []), seams(name), withoutBallast, builtinMembers],
     minifyWhitespace: true,
     minifySyntax: true,
     sourcemap: "linked",

@@ -1,6 +1,7 @@
 // When this program was built: no clock that says an earlier time can be right.
 
 import { statSync } from "node:fs";
+import { join } from "node:path";
 
 /** Put in by scripts/build.mjs, in milliseconds since 1970. */
 declare const MOORING_BUILT_AT: number;
@@ -9,4 +10,4 @@ declare const MOORING_BUILT_AT: number;
 export const builtAt = (): number =>
   typeof MOORING_BUILT_AT === "number"
     ? MOORING_BUILT_AT
-    : statSync(new URL("../../package.json", import.meta.url)).mtimeMs;
+    : statSync(join(import.meta.dirname, "../../package.json")).mtimeMs;
