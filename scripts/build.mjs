@@ -79,7 +79,7 @@ const warmed = {
         const directory = process.env.CACHE_DIRECTORY ?? \`\${import.meta.dirname}/.compile-cache\`;
         const { exports, keep } = loadWarm(\`\${import.meta.dirname}/${warm}.cjs\`, directory);
         if (!process.env.NODE_DISABLE_COMPILE_CACHE) process.once("exit", keep);
-        export const { provisionPlainly } = exports;`,
+        export const { provisionPlainly, errandPlainly } = exports;`,
     }));
   },
 };

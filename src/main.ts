@@ -15,6 +15,8 @@ async function obey(): Promise<number> {
   const options = plainOptions(words);
   if (options && (command === "provision" || command === "reprovision"))
     return (await import("./cli/provisioning.ts")).provisionPlainly(command, options);
+  if (command === "errand" && words.length === 0)
+    return (await import("./cli/provisioning.ts")).errandPlainly();
   if (!options || command !== "run") return (await import("./cli/program.ts")).run(process.argv);
   // Who decides a few times a day has no hot code; V8 then leaves out of memory what would compile it: 2 MiB.
   const { setFlagsFromString } = process.getBuiltinModule("node:v8");

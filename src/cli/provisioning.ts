@@ -27,6 +27,11 @@ export function provisionPlainly(
   return ending(() => act({ config, ...how }), { json: how.json ?? false, verbose: how.verbose ?? false });
 }
 
+/** The same for the daemon's errands. */
+export const errandPlainly = (): Promise<number> => ending(errand, { json: false, verbose: false });
+
+export const errand = async (): Promise<void> => (await import("./errand.ts")).runErrand();
+
 export async function provisionNow(options: CommonOptions): Promise<void> {
   const config = loadConfig(options.config);
   const tools = commandTools(options);

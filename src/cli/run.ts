@@ -1,7 +1,7 @@
 // `mooring run`: the agent that stays. And `mooring errand`, which it starts for what it does not do itself.
 
 import type { Command } from "commander";
-import { type CommonOptions, commandTools, withCommonOptions } from "./options.ts";
+import { type CommonOptions, withCommonOptions } from "./options.ts";
 
 export function addRunCommand(program: Command): void {
   withCommonOptions(program.command("run"))
@@ -19,24 +19,7 @@ export function addRunCommand(program: Command): void {
 }
 
 export function addErrandCommand(program: Command): void {
-  program.command("errand", { hidden: true }).action(async () => {
-    const { goOnErrand } = await import("../agent/errand.ts");
-    await goOnErrand(async ({ config, work }, tools) => {
-      switch (work.do) {
-        case "provision": {
-          const { provisionAnew } = await import("../agent/provision.ts");
-          return provisionAnew(config, work.reason, work.decidedOn, tools);
-        }
-        case "mend-hub-key": {
-          const { mendHubKey } = await import("../agent/provision.ts");
-          await mendHubKey(config, tools);
-          return null;
-        }
-        case "roll-back": {
-          const { rollBack } = await import("../agent/rollback.ts");
-          return rollBack(config, tools);
-        }
-      }
-    }, commandTools({}));
-  });
+  program
+    .command("errand", { hidden: true })
+    .action(async () => (await import("./provisioning.ts")).errand());
 }
