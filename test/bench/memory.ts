@@ -3,7 +3,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { appendFile, mkdir, readdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -73,6 +73,13 @@ interface Gateway {
   reprovision(): Promise<void>;
 }
 
+/** As the unit starts it. */
+function nodeOptions(): string {
+  const [, options = ""] =
+    /^Environment=NODE_OPTIONS=(.*)$/m.exec(readFileSync("systemd/mooring.service", "utf8")) ?? [];
+  return options;
+}
+
 async function makeGateway(stage: Stage): Promise<Gateway> {
   const identity = x509Identity(await stage.issueCertificate("resident"));
   const config = await stage.writeConfig("resident", "mqtt", identity);
@@ -83,7 +90,7 @@ async function makeGateway(stage: Stage): Promise<Gateway> {
     config,
     start: (command) =>
       spawn(process.execPath, [program, command, "--config", config], {
-        env: { PATH: "/usr/bin:/bin", MOORING_LOG: "json" },
+        env: { PATH: "/usr/bin:/bin", MOORING_LOG: "json", NODE_OPTIONS: nodeOptions() },
         stdio: ["ignore", "ignore", "ignore"],
       }),
     listening: async () => {
