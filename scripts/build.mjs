@@ -166,7 +166,7 @@ for (const [name, entry] of entries) {
     format: isWarm ? "cjs" : "esm",
     ...(isWarm && { outExtension: { ".js": ".cjs" }, supported: { "dynamic-import": false } }),
     platform: "node",
-    target: "node22.13",
+    target: "node22.15",
     external: ["ffi-napi", "bufferutil", "utf-8-validate"],
     define: {
       MOORING_BUILT_AT: String(builtAt()),
@@ -208,7 +208,7 @@ await build({
   bundle: true,
   format: "cjs",
   platform: "node",
-  target: "node22.13",
+  target: "node22.15",
   loader: { ".node": "copy" },
   assetNames: "[name]",
   plugins: [compiledParts, builtinMembers],

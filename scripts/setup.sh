@@ -137,9 +137,9 @@ link_runtime
 
 node -e '
   const [major, minor] = process.versions.node.split(".").map(Number);
-  if (major < 22 || (major === 22 && minor < 13)) process.exit(1);
+  if (major < 22 || (major === 22 && minor < 15)) process.exit(1);
 ' || {
-  say "there is no pinned Node for $(uname -m), and $(command -v node) is $(node --version): Mooring needs 22.13"
+  say "there is no pinned Node for $(uname -m), and $(command -v node) is $(node --version): Mooring needs 22.15"
   exit 69
 }
 

@@ -3,7 +3,7 @@
 
 import { plainOptions } from "./cli/plain-words.ts";
 
-const oldestNode = [22, 13] as const;
+const oldestNode = [22, 15] as const;
 
 function runtimeIsTooOld(): boolean {
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
