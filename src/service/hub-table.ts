@@ -17,9 +17,9 @@ export function hubTable(db: DatabaseSync): HubTable {
   const naming = (["enrollment", "enrollment_group"] as const).map((name) =>
     // The plain search comes first, because it spares reading most documents as JSON.
     db.prepare(`
-      SELECT count(*) AS found FROM ${name} WHERE instr(lower(document), ?1) > 0 AND (
-        lower(document ->> '$.iotHubHostName') = ?1
-        OR EXISTS (SELECT 1 FROM json_each(document, '$.iotHubs') WHERE lower(value) = ?1))`),
+      SELECT count(*) AS found FROM ${name} WHERE instr(lower(document), $host) > 0 AND (
+        lower(document ->> '$.iotHubHostName') = $host
+        OR EXISTS (SELECT 1 FROM json_each(document, '$.iotHubs') WHERE lower(value) = $host))`),
   );
   return {
     ...rows,
@@ -29,6 +29,6 @@ export function hubTable(db: DatabaseSync): HubTable {
     },
     deviceCounts: () => new Map(counts.all().map(({ hub, devices }) => [hub as string, devices as number])),
     enrollmentsNaming: (hostName) =>
-      naming.reduce((sum, each) => sum + Number(each.get(keyOf(hostName))?.["found"]), 0),
+      naming.reduce((sum, each) => sum + Number(each.get({ $host: keyOf(hostName) })?.["found"]), 0),
   };
 }

@@ -21,8 +21,8 @@ export const mostMinutes = 7 * 24 * 60;
 
 export function registrationMinutes(db: DatabaseSync): RegistrationMinutes {
   const count = db.prepare(`
-    INSERT INTO registration_minute VALUES (?1, ?2, 1 - ?2)
-    ON CONFLICT DO UPDATE SET assigned = assigned + ?2, failed = failed + 1 - ?2`);
+    INSERT INTO registration_minute VALUES ($minute, $assigned, 1 - $assigned)
+    ON CONFLICT DO UPDATE SET assigned = assigned + $assigned, failed = failed + 1 - $assigned`);
   const since = db.prepare("SELECT * FROM registration_minute WHERE minute >= ? ORDER BY minute");
   const forget = db.prepare("DELETE FROM registration_minute WHERE minute < ?");
   let latest = 0;
@@ -30,7 +30,7 @@ export function registrationMinutes(db: DatabaseSync): RegistrationMinutes {
     count(minute, status) {
       if (minute > latest) forget.run(minute - mostMinutes);
       latest = Math.max(latest, minute);
-      count.run(minute, status === "assigned" ? 1 : 0);
+      count.run({ $minute: minute, $assigned: status === "assigned" ? 1 : 0 });
     },
     since: (minute) => since.all(minute) as unknown as RegistrationMinute[],
   };

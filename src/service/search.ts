@@ -27,13 +27,14 @@ export function searchable<Row>(db: DatabaseSync, name: "enrollment" | "registra
   const found = db.prepare(`
     SELECT document FROM ${name} WHERE key IN (
       SELECT key FROM ${name} INDEXED BY ${name}_search
-      WHERE key > ?1 AND (instr(key, ?2) > 0 OR instr(device_key, ?2) > 0) AND (?3 IS NULL OR status = ?3)
-      ORDER BY key LIMIT ?4)
+      WHERE key > $after AND (instr(key, $text) > 0 OR instr(device_key, $text) > 0)
+        AND ($status IS NULL OR status = $status)
+      ORDER BY key LIMIT $limit)
     ORDER BY key`);
   const count = db.prepare("SELECT records FROM amount WHERE name = ?");
   return {
     search: ({ after = "", text = "", status = null, limit }) =>
-      documents(found.all(keyOf(after), keyOf(text), status, limit)),
+      documents(found.all({ $after: keyOf(after), $text: keyOf(text), $status: status, $limit: limit })),
     count: () => Number(count.get(name)?.["records"]),
   };
 }
