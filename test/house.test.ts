@@ -84,6 +84,10 @@ const namesFfi = (source: Source): string[] =>
 const plainErrors = (source: Source): string[] =>
   /throw new (Error|TypeError|RangeError)\(/.test(source.text) ? [source.file] : [];
 
+/** Node.js 22 does not bind them by position. */
+const numberedParameters = (source: Source): string[] =>
+  [...source.text.matchAll(/[=<>(, ](\?\d+)\b/g)].map(([, parameter]) => `${source.file}: ${parameter}`);
+
 const eagerHeavyweights = (source: Source): string[] =>
   [
     ...source.text.matchAll(
@@ -135,6 +139,11 @@ const rules: [string, (source: Source) => string[], Source][] = [
     { file: "agent/decide.ts", text: "const at = Date.now();" },
   ],
   ["one file names the FFI", namesFfi, { file: "tpm/x.ts", text: 'require("ffi-napi")' }],
+  [
+    "parameters of statements have names, or none",
+    numberedParameters,
+    { file: "service/x.ts", text: 'db.prepare("SELECT * FROM hub WHERE name = ?1")' },
+  ],
   ["failures are MooringErrors", plainErrors, { file: "cli/x.ts", text: 'throw new Error("no")' }],
   [
     "heavy packages load lazily",
