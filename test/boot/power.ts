@@ -84,7 +84,8 @@ export async function switchOn(home: string, parts: Parts): Promise<Guest> {
       throw new Error(`not within ${seconds} s: ${command}\n${account.text}`);
     },
     powerOff: async () => {
-      await ask("systemctl --no-block poweroff");
+      // It may be off before it has answered.
+      void orders.ask("systemctl --no-block poweroff");
       await off;
     },
     cut,
