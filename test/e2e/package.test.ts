@@ -2,9 +2,9 @@
 
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 const directory = mkdtempSync(join(tmpdir(), "mooring-package-"));
@@ -23,6 +23,7 @@ function made(name: string): string {
   return join(out, readdirSync(out)[0] ?? "");
 }
 
+const nativeParts = ["libmooring-tpm.so", "mooring-system.node"];
 const sha256 = (path: string): string => createHash("sha256").update(readFileSync(path)).digest("hex");
 const filesIn = (path: string): string[] =>
   readdirSync(path, { recursive: true, withFileTypes: true })
@@ -32,6 +33,22 @@ const filesIn = (path: string): string[] =>
 describe("the package", () => {
   it("is the same to the byte when it is built again", () => {
     expect(sha256(made("second"))).toBe(sha256(file));
+  });
+
+  it("has native parts that are the same to the byte wherever they are built", () => {
+    const elsewhere = join(directory, "elsewhere");
+    cpSync("native", join(elsewhere, "native"), {
+      recursive: true,
+      filter: (path) => path !== "native/build",
+    });
+    symlinkSync(resolve("node_modules"), join(elsewhere, "node_modules"));
+    const build = (...options: readonly string[]): string[] => {
+      execFileSync("make", ["-s", "-B", "-C", join(elsewhere, "native"), ...options], { stdio: "pipe" });
+      return nativeParts.map((name) => sha256(join(elsewhere, "native/build", name)));
+    };
+    const here = nativeParts.map((name) => sha256(join("native/build", name)));
+    expect(build()).toEqual(here);
+    expect(build("NOWHERE=")).not.toEqual(here); // negative control
   });
 
   it("belongs to root, can be changed by nobody else, and lends nobody its rights", () => {
