@@ -23,8 +23,9 @@ import { type Generation, readFiles, readGeneration, type Staged } from "./store
 export type { Generation, Staged } from "./stored.ts";
 
 /**
- * Creates the state directory (0711: outputs may lie in it, for others to read) and its parts where they are missing, and makes sure that they can be written to:
- * the service must not be asked for what cannot be kept. Throws ERR_STATE_DIRECTORY, ERR_STATE_FULL.
+ * Creates the state directory (0711: outputs may lie in it, for others to read) and its parts where they are missing, and
+ * makes sure that they can be written to: the service must not be asked for what cannot be kept. Throws
+ * ERR_STATE_DIRECTORY, ERR_STATE_FULL.
  */
 export function prepareState(stateDirectory: string): void {
   onDisk("create", stateDirectory, () => {

@@ -91,7 +91,7 @@ async function publish(
     const there = alreadyThere(path, content, owned);
     if (!there) noteCommand(output, tools);
     status = there ?? write(path, content, owned);
-    await runOwedCommand(output, publishedEnvironment(assignment), tools);
+    await runOwedCommand(output, () => publishedEnvironment(assignment), tools);
     return { path, status };
   } catch (error) {
     return { path, status, error: explained(asMooringError(error)) };
@@ -114,7 +114,7 @@ async function remove(output: OutputFile, tools: OutputTools): Promise<OutputRes
     const wasThere = fs.existsSync(path);
     if (wasThere) noteCommand(output, tools);
     removeFile(path);
-    await runOwedCommand(output, {}, tools);
+    await runOwedCommand(output, () => ({}), tools);
     return { path, status: wasThere ? "removed" : "unchanged" };
   } catch (error) {
     const failure = error instanceof MooringError ? error : fileFailure("ERR_OUTPUT", "remove", path, error);
@@ -128,12 +128,12 @@ function noteCommand({ path, onChange }: OutputFile, { owed }: OutputTools): voi
 
 async function runOwedCommand(
   { path, onChange }: OutputFile,
-  env: Readonly<Record<string, string>>,
+  environment: () => Readonly<Record<string, string>>,
   { owed, signal }: OutputTools,
 ): Promise<void> {
   if (!onChange || !owed.has(path)) return;
   const { runCommand } = await import("./on-change.ts");
-  await runCommand(onChange, { env, signal });
+  await runCommand(onChange, { env: environment(), signal });
   owed.settle(path);
 }
 
