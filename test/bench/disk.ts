@@ -107,7 +107,7 @@ export function diskVerdicts({ written }: Disk): Verdict[] {
       what: `disk: state after ${many} registrations`,
       aim: `≤ that after ${few}`,
       got: `${kib(late)} to ${kib(early)}`,
-      met: late <= early,
+      met: late > 0 && late <= early,
     },
   ];
 }

@@ -4,7 +4,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type LocalService, startService } from "../support/local-service.ts";
-import { noRig, type RigGateway, startRigGateway, underSystemd } from "../support/rig-gateway.ts";
+import { noRig, type RigGateway, startRigGateway, underSystemd, watchers } from "../support/rig-gateway.ts";
 
 let service: LocalService;
 let gateway: RigGateway;
@@ -60,8 +60,7 @@ const failed = (): Promise<string> => gateway.sh("systemctl --failed --plain --n
 async function expectAllWell(): Promise<void> {
   await gateway.until("systemctl is-active mooring gateway mooring-assigned.target");
   expect(await failed()).toBe("");
-  const watching = "mooring.socket mooring.path mooring.timer mooring-assigned.path";
-  await gateway.until(`systemctl is-active ${watching}`);
+  await gateway.until(`systemctl is-active ${watchers}`);
 }
 
 describe.skipIf(noRig)(underSystemd, () => {

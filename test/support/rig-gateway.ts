@@ -32,7 +32,9 @@ if (noRig !== undefined) process.stderr.write(`the units are not run: ${noRig}\n
 export const underSystemd = `under systemd${noRig === undefined ? "" : ` (skipped: ${noRig})`}`;
 
 const marks = "sockets.target paths.target timers.target multi-user.target";
-const watchers = "mooring.socket mooring.path mooring.timer mooring-assigned.path mooring-changed.path";
+/** What is to be active for as long as the gateway is on. */
+export const watchers =
+  "mooring.socket mooring.path mooring.timer mooring-assigned.path mooring-changed.path";
 const workers = "mooring-assigned.target mooring-wait mooring-reload mooring-changed mooring gateway";
 
 /** The unit is the one in the README. */
