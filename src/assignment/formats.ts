@@ -3,7 +3,7 @@
 import { stringify } from "smol-toml";
 import { MooringError } from "../errors.ts";
 import type { Assignment } from "./assignment.ts";
-import { plainText, publishedEnvironment, publishedFields } from "./published.ts";
+import { lastingEnvironment, plainText, publishedFields } from "./published.ts";
 
 const header = "# Written by Mooring and replaced when the assignment changes; edits are lost.\n";
 
@@ -12,7 +12,7 @@ const header = "# Written by Mooring and replaced when the assignment changes; e
  * a backslash before \ " $ ` for the character itself, and both keep tabs and newlines.
  */
 export function renderEnv(assignment: Assignment): string {
-  const lines = Object.entries(publishedEnvironment(assignment)).map(([name, value]) => {
+  const lines = Object.entries(lastingEnvironment(assignment)).map(([name, value]) => {
     // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters that systemd drops a line for
     if (/[\x00-\x08\x0b-\x1f\x7f]/.test(value)) {
       throw new MooringError(

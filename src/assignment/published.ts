@@ -16,6 +16,7 @@ export function publishedFields(assignment: Assignment): Record<string, unknown>
     substatus: assignment.substatus,
     assigned_at: assignment.assignedAt,
     hub_key_handle: hubKey && `0x${hubKey.handle.toString(16)}`,
+    hub_key_name: hubKey?.name,
     payload,
   };
 }
@@ -24,6 +25,7 @@ const environmentNames: Readonly<Record<string, string>> = {
   assigned_hub: "IOTHUB_HOSTNAME",
   device_id: "IOTHUB_DEVICE_ID",
   hub_key_handle: "IOTHUB_KEY_HANDLE",
+  hub_key_name: "IOTHUB_KEY_NAME",
   registration_id: "DPS_REGISTRATION_ID",
   id_scope: "DPS_ID_SCOPE",
   endpoint: "DPS_ENDPOINT",
@@ -34,9 +36,24 @@ const environmentNames: Readonly<Record<string, string>> = {
   payload: "DPS_PAYLOAD",
 };
 
+/** Of the registration alone: another value does not have anybody work otherwise. */
+const circumstances: ReadonlySet<string> = new Set(["transport", "substatus", "assigned_at"]);
+
 /** The same as environment variables; the payload is JSON text. */
 export function publishedEnvironment(assignment: Assignment): Record<string, string> {
-  const fields = publishedFields(assignment);
+  return environmentOf(publishedFields(assignment));
+}
+
+/**
+ * What of it an environment file holds. Such a file is read when a program starts, and a new one has programs started
+ * anew (mooring-changed.path): it says how to work, and is the same after a registration that changes nothing of that.
+ */
+export function lastingEnvironment(assignment: Assignment): Record<string, string> {
+  const fields = Object.entries(publishedFields(assignment));
+  return environmentOf(Object.fromEntries(fields.filter(([field]) => !circumstances.has(field))));
+}
+
+function environmentOf(fields: Readonly<Record<string, unknown>>): Record<string, string> {
   return Object.fromEntries(
     Object.entries(environmentNames).flatMap(([field, name]) => {
       const value = fields[field];

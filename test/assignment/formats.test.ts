@@ -39,15 +39,27 @@ describe("an environment file", () => {
       'IOTHUB_HOSTNAME="contoso.azure-devices.net"',
       'IOTHUB_DEVICE_ID="gw-0001"',
       'IOTHUB_KEY_HANDLE="0x81000100"',
+      'IOTHUB_KEY_NAME="000b"',
       'DPS_REGISTRATION_ID="gw-0001"',
       'DPS_ID_SCOPE="0ne0012ABCD"',
       'DPS_ENDPOINT="global.azure-devices-provisioning.net"',
       'DPS_ATTESTATION="x509"',
-      'DPS_TRANSPORT="mqtt"',
-      'DPS_SUBSTATUS="initialAssignment"',
-      'DPS_ASSIGNED_AT="2026-01-02T03:04:05.000Z"',
       'DPS_PAYLOAD="{\\"a\\":1}"',
     ]);
+  });
+
+  it("is the same after a registration that changes nothing, and another with another key in the TPM", () => {
+    const hubKey = { handle: 0x81000100, name: "000b01" };
+    const content = renderEnv(anAssignment({ hubKey }));
+    const again = {
+      transport: "https",
+      substatus: "deviceDataMigrated",
+      assignedAt: "2026-02-02T00:00:00Z",
+    } as const;
+    expect(renderEnv(anAssignment({ hubKey, ...again, operationId: "5.abc", etag: "x" }))).toBe(content);
+    expect(renderEnv(anAssignment({ hubKey: { ...hubKey, name: "000b02" } }))).not.toBe(content);
+    expect(renderEnv(anAssignment({ hubKey, payload: {} }))).not.toBe(content);
+    expect(renderToml(anAssignment({ hubKey, ...again }))).not.toBe(renderToml(anAssignment({ hubKey }))); // it tells all
   });
 
   const hostile = [

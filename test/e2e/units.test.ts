@@ -120,13 +120,17 @@ describe.skipIf(noRig)(underSystemd, () => {
     await gateway.sh("systemctl start mooring.path");
   });
 
-  it("a certificate that was replaced is noticed, and used", async () => {
+  it("a certificate that was replaced is noticed, used, and interrupts nobody at the same hub", async () => {
     const start = await startOf("mooring");
+    const works = await startOf("gateway");
+    const published = await gateway.sh("stat -c '%i %z' /var/lib/mooring/hub.env");
     gateway.renewCertificate();
     await gateway.enroll();
     await soon(() => startOf("mooring")).not.toBe(start);
     await gateway.until("journalctl -q -o cat -u mooring | grep identity-changed | grep assignment.promoted");
     await soon(statusText).toBe(resting());
+    expect(await gateway.sh("stat -c '%i %z' /var/lib/mooring/hub.env")).toBe(published);
+    expect(await startOf("gateway")).toBe(works);
     expect(await failed()).toBe("");
   });
 
@@ -226,5 +230,11 @@ describe.skipIf(noRig)(underSystemd, () => {
     expect(JSON.parse(await other.sh("mooring status --json"))).toMatchObject({
       usable: { yes: true, assignment: { attestation: "tpm", deviceId: registrationId } },
     });
+
+    // Who works with the key is told that it is another one.
+    const start = await other.show("gateway", "InvocationID");
+    await other.sh("mooring reprovision --wait");
+    await soon(() => other.show("gateway", "InvocationID")).not.toEqual(start);
+    await other.until("systemctl is-active gateway");
   });
 });

@@ -96,7 +96,7 @@ export async function jumpEverywhere(
       expect(failure.text, `at moment ${nth}`).toContain("this machine's clock");
       expect(after).toEqual(before);
     } else expect(after?.number).toBe(Number(before?.number) + 1);
-    const published = readFileSync(join(config.state.directory, "hub.env"), "utf8");
+    const published = readFileSync(join(config.state.directory, "hub.json"), "utf8");
     expect(published).toContain(`"${after?.assignment.assignedAt}"`);
   }
 

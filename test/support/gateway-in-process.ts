@@ -60,6 +60,9 @@ mqtt = ${mqttPort}
 ${device.identity}
 [state]
 directory = "${join(directory, "state")}"
+[[outputs]]
+path = "${join(directory, "state/hub.json")}"
+format = "json"
 `,
   );
   return loadConfig(join(directory, "config.toml"));
