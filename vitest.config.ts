@@ -36,7 +36,7 @@ export default defineConfig({
         test: {
           name: "boot",
           deps: { interopDefault: false },
-          include: extent === "all" ? boot : ["test/boot/first-boot.test.ts"],
+          include: extent === "all" ? boot : ["test/boot/{disk,first-boot}.test.ts"],
           globalSetup: "test/boot/setup.ts",
           testTimeout: 900_000,
           hookTimeout: 300_000,

@@ -49,7 +49,7 @@ fi
 
 if [ "${1:-}" = boot ]; then
   needs="$needs
-qemu-utils|qemu-img|the disks of the machine
+qemu-utils|qemu-io|speaks to the disk of the machine as it does
 mmdebstrap|mmdebstrap|the Debian on them
 e2fsprogs|/sbin/mke2fs|their file system
 "

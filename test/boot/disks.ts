@@ -5,11 +5,6 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
-/** A disk that begins as another, and keeps only what is different. */
-export function writeOverlay(file: string, original: string): void {
-  execFileSync("qemu-img", ["create", "-q", "-f", "qcow2", "-b", original, "-F", "raw", file]);
-}
-
 type Files = Readonly<Record<string, string | Buffer>>;
 
 /** A disk with that label and these files: path → content. Keys are for their owner alone. */

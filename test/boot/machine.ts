@@ -6,7 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inject } from "vitest";
 import { type Swtpm, startSwtpm } from "../support/swtpm.ts";
-import { writeDisk, writeOverlay } from "./disks.ts";
+import { writeDisk } from "./disks.ts";
+import { openForgetfulDisk } from "./forgetful-disk.ts";
 import { say } from "./image.ts";
 import { type Boot, type Guest, switchOn } from "./power.ts";
 
@@ -26,8 +27,7 @@ export interface Machine extends AsyncDisposable {
 export async function buildMachine(name: string): Promise<Machine> {
   const { disk, kernel, initrd } = inject("image");
   const directory = mkdtempSync(join(tmpdir(), `mooring-boot-${name}-`));
-  const overlay = join(directory, "disk.qcow2");
-  writeOverlay(overlay, disk);
+  const root = openForgetfulDisk(disk, join(directory, "disk.img"));
   let { tpm, endorsementKey } = await newTpm();
   const disks: string[] = [];
   let delivery: string[] = [];
@@ -52,7 +52,7 @@ export async function buildMachine(name: string): Promise<Machine> {
       mkdirSync(home);
       say(`${name}: switched on${options.network ? "" : ", without a network"}`);
       const otherDisks = [...delivery, ...disks];
-      guest = await switchOn(home, { disk: overlay, kernel, initrd, otherDisks, tpm, ...options });
+      guest = await switchOn(home, { disk: root, kernel, initrd, otherDisks, tpm, ...options });
       delivery = [];
       return guest;
     },
@@ -63,6 +63,7 @@ export async function buildMachine(name: string): Promise<Machine> {
     [Symbol.asyncDispose]: async () => {
       await guest?.cut();
       await tpm.stop();
+      root[Symbol.dispose]();
       rmSync(directory, { recursive: true });
     },
   };

@@ -18,6 +18,8 @@ beforeAll(async () => {
 });
 afterAll(() => plant?.[Symbol.asyncDispose]());
 
+/** Blocks that the disk had taken, and lost. */
+let forgotten = 0;
 /** How many cuts fell into an attempt, which the next boot finds without an end. */
 let interrupted = 0;
 
@@ -54,6 +56,7 @@ it(`has a usable assignment at every boot after a cut while it fetched another, 
 });
 
 it("was cut off in the middle, and not only beside it", () => {
+  expect(forgotten).toBeGreaterThan(0);
   say(`power-cut: ${interrupted} of ${early + late} cuts fell into an attempt`);
   expect(interrupted).toBeGreaterThanOrEqual(3);
 });
@@ -62,8 +65,10 @@ it("was cut off in the middle, and not only beside it", () => {
 async function cutWithin(guest: Guest, from: number, to: number, spanMs: number): Promise<void> {
   const afterMs = Math.round(spanMs * (from + Math.random() * (to - from)));
   await pause(afterMs);
-  await guest.cut();
+  const { kept, lost } = await guest.cut();
+  forgotten += lost;
   say(`power-cut: cut ${afterMs} ms after the beginning, of about ${Math.round(spanMs)}`);
+  say(`power-cut: of ${kept + lost} blocks that the disk had not kept yet, ${lost} are lost`);
 }
 
 async function timeOf(act: () => Promise<unknown>): Promise<number> {

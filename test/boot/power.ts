@@ -8,6 +8,8 @@ import { join, resolve } from "node:path";
 import type { Swtpm } from "../support/swtpm.ts";
 import { architecture } from "./architecture.ts";
 import { type Packet, packetsIn } from "./capture.ts";
+import type { ForgetfulDisk, Loss } from "./forgetful-disk.ts";
+import { serveDisk } from "./nbd.ts";
 import { type Answer, takeOrders } from "./orders.ts";
 
 export interface Boot {
@@ -27,14 +29,14 @@ export interface Guest {
   until(command: string, seconds?: number): Promise<void>;
   /** Shuts down as a person would. */
   powerOff(): Promise<void>;
-  /** Takes the power away. */
-  cut(): Promise<void>;
+  /** Takes the power away; what that leaves of the disk's cache is up to chance. */
+  cut(): Promise<Loss>;
   /** IP packets that it has sent since it was switched on. */
   sent(): Packet[];
 }
 
 export interface Parts extends Boot {
-  readonly disk: string;
+  readonly disk: ForgetfulDisk;
   readonly kernel: string;
   readonly initrd: string;
   /** More disks, raw. */
@@ -47,8 +49,10 @@ export async function switchOn(home: string, parts: Parts): Promise<Guest> {
   const tpm = (parts.hasTpm ?? true) ? await parts.tpm.restartForMachine() : undefined;
   const [consoleFile, capture] = [join(home, "console.log"), join(home, "network.pcap")];
   const orders = await takeOrders(join(home, "orders.sock"));
+  const plug = join(home, "disk.sock");
+  const served = await serveDisk(parts.disk, plug);
   const output = openSync(consoleFile, "a");
-  const options = [...hardware(parts, orders.socket, capture), ...tpmDevice(tpm)];
+  const options = [...hardware(parts, plug, orders.socket, capture), ...tpmDevice(tpm)];
   const qemu = spawn(`qemu-system-${architecture.processor}`, options, {
     stdio: ["ignore", output, output],
   });
@@ -56,13 +60,15 @@ export async function switchOn(home: string, parts: Parts): Promise<Guest> {
   const off = once(qemu, "exit").then(async () => {
     orders.close();
     if (tpm !== undefined) await parts.tpm.kill();
+    await served[Symbol.asyncDispose]();
+    return parts.disk.lose();
   });
-  const cut = async (): Promise<void> => {
+  const cut = (): Promise<Loss> => {
     qemu.kill("SIGKILL");
-    await off;
+    return off;
   };
   const ask = async (script: string): Promise<Answer> => {
-    const answer = await Promise.race([orders.ask(script), off]);
+    const answer = await Promise.race([orders.ask(script), off.then(() => undefined)]);
     if (answer) return answer;
     throw new Error(`the guest went off:\n${script}\n${readFileSync(consoleFile, "utf8").slice(-3000)}`);
   };
@@ -96,8 +102,8 @@ export async function switchOn(home: string, parts: Parts): Promise<Guest> {
 /** An emulated processor on a busy machine takes its time. */
 const bootLimitMs = 400_000;
 
-function hardware(parts: Parts, orders: string, capture: string): string[] {
-  const { disk, kernel, initrd, otherDisks, network = {}, clock = "utc" } = parts;
+function hardware(parts: Parts, plug: string, orders: string, capture: string): string[] {
+  const { kernel, initrd, otherDisks, network = {}, clock = "utc" } = parts;
   const root = parts.isReadOnly ? "ro systemd.volatile=state" : "rw";
   const forward = `${process.execPath} --no-warnings ${resolve("test/boot/forward.ts")}`;
   const cables = Object.entries(network).map(
@@ -109,7 +115,7 @@ function hardware(parts: Parts, orders: string, capture: string): string[] {
     ...["-kernel", kernel, "-initrd", initrd],
     ...["-append", `root=/dev/vda ${root} console=${architecture.console} panic=-1 net.ifnames=0 quiet`],
     ...["-rtc", `base=${clock}`],
-    ...["-drive", `file=${disk},format=qcow2,if=virtio`],
+    ...["-drive", `driver=nbd,server.type=unix,server.path=${plug},if=virtio`],
     ...otherDisks.flatMap((file) => ["-drive", `file=${file},format=raw,if=virtio`]),
     ...["-netdev", `user,id=n,restrict=on${cables.join("")}`, "-device", "virtio-net-pci,netdev=n,romfile="],
     ...["-object", `filter-dump,id=f,netdev=n,file=${capture}`],
