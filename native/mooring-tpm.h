@@ -19,6 +19,7 @@
 
 #define MOORING_TPM_API __attribute__((visibility("default")))
 
+/* Where both are, unless mooring_tpm_set_root_keys says otherwise. TCG, Registry of Reserved TPM 2.0 Handles. */
 #define MOORING_TPM_ENDORSEMENT_KEY_HANDLE 0x81010001U
 #define MOORING_TPM_STORAGE_ROOT_KEY_HANDLE 0x81000001U
 #define MOORING_TPM_ENDORSEMENT_CERTIFICATE_INDEX 0x01C00002U
@@ -89,6 +90,10 @@ MOORING_TPM_API mooring_tpm *mooring_tpm_new(void);
 MOORING_TPM_API TSS2_RC mooring_tpm_open(mooring_tpm *tpm, const char *tcti, const uint8_t *owner_auth,
                                          uint32_t owner_auth_size, const uint8_t *endorsement_auth,
                                          uint32_t endorsement_auth_size);
+
+/* Persistent handles of the EK and the SRK, where other programs keep keys of another kind at the usual ones. Before
+ * mooring_tpm_open. */
+MOORING_TPM_API void mooring_tpm_set_root_keys(mooring_tpm *tpm, uint32_t endorsement_key, uint32_t storage_root_key);
 
 /* For what follows, mooring_tpm_open included, instead of MOORING_TPM_TIMEOUT_MS. */
 MOORING_TPM_API void mooring_tpm_set_timeout(mooring_tpm *tpm, uint32_t timeout_ms);

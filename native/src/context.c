@@ -90,6 +90,12 @@ void mooring_tpm_close(mooring_tpm *tpm)
     free(tpm);
 }
 
+void mooring_tpm_set_root_keys(mooring_tpm *tpm, uint32_t endorsement_key, uint32_t storage_root_key)
+{
+    tpm->endorsement_key.handle = endorsement_key;
+    tpm->storage_root_key.handle = storage_root_key;
+}
+
 void mooring_tpm_set_timeout(mooring_tpm *tpm, uint32_t timeout_ms)
 {
     mooring_courier_set_timeout(tpm->courier, timeout_ms);

@@ -15,9 +15,9 @@ static TSS2_RC evict_control(mooring_tpm *tpm, ESYS_TR object, TPM2_HANDLE handl
     return rc;
 }
 
-static bool is_root_key_handle(TPM2_HANDLE handle)
+static bool is_root_key_handle(const mooring_tpm *tpm, TPM2_HANDLE handle)
 {
-    return handle == MOORING_TPM_ENDORSEMENT_KEY_HANDLE || handle == MOORING_TPM_STORAGE_ROOT_KEY_HANDLE;
+    return handle == tpm->endorsement_key.handle || handle == tpm->storage_root_key.handle;
 }
 
 TSS2_RC mooring_tpm_persist(mooring_tpm *tpm, const uint8_t *wrapped_key, uint32_t wrapped_size, uint32_t handle)
@@ -28,7 +28,7 @@ TSS2_RC mooring_tpm_persist(mooring_tpm *tpm, const uint8_t *wrapped_key, uint32
 
     if (rc != TSS2_RC_SUCCESS)
         return rc;
-    if (is_root_key_handle(handle))
+    if (is_root_key_handle(tpm, handle))
         return MOORING_TPM_RC_ARGUMENT;
     rc = mooring_load(tpm, wrapped_key, wrapped_size, &key);
     if (rc == TSS2_RC_SUCCESS)
@@ -48,7 +48,7 @@ TSS2_RC mooring_tpm_evict(mooring_tpm *tpm, uint32_t handle, const uint8_t name[
 
     if (rc != TSS2_RC_SUCCESS)
         return rc;
-    if (name == NULL || is_root_key_handle(handle))
+    if (name == NULL || is_root_key_handle(tpm, handle))
         return MOORING_TPM_RC_ARGUMENT;
     rc = mooring_object_find(tpm, handle, &object);
     if (rc == TSS2_RC_SUCCESS)

@@ -18,6 +18,8 @@
 #include "swtpm.h"
 
 #define HUB_KEY 0x81000100U
+#define OTHER_EK 0x81010101U
+#define OTHER_SRK 0x81000101U
 #define MARKER 0x01800100U
 #define SRK_HANDLE_ABSENT 0x81000099U
 
@@ -171,6 +173,16 @@ static void refuses_root_keys_of_another_kind(void)
     tpm = open_tpm(&swtpm);
     EXPECT_RC(mooring_tpm_endorsement_key(tpm, bytes, &size), MOORING_TPM_RC_NOT_A_ROOT_KEY);
     EXPECT_RC(mooring_tpm_create_storage_root_key(tpm, MOORING_TPM_UNIQUE_EMPTY), MOORING_TPM_RC_NOT_A_ROOT_KEY);
+    mooring_tpm_close(tpm);
+
+    tpm = mooring_tpm_new();
+    mooring_tpm_set_root_keys(tpm, OTHER_EK, OTHER_SRK);
+    EXPECT_RC(mooring_tpm_open(tpm, swtpm.tcti, NULL, 0, NULL, 0), 0U);
+    EXPECT_RC(mooring_tpm_create_storage_root_key(tpm, MOORING_TPM_UNIQUE_ZEROS), 0U);
+    EXPECT_RC(mooring_tpm_create_endorsement_key(tpm, MOORING_TPM_UNIQUE_ZEROS), 0U);
+    size = sizeof(bytes);
+    EXPECT_RC(mooring_tpm_endorsement_key(tpm, bytes, &size), 0U);
+    EXPECT_RC(mooring_tpm_evict(tpm, OTHER_SRK, bytes), MOORING_TPM_RC_ARGUMENT);
     mooring_tpm_close(tpm);
     EXPECT(bystander_count_loaded(&by) == 0);
     bystander_close(&by);

@@ -43,6 +43,10 @@ source = "auto"                        # auto | tpm | x509 | symmetric-key
 tcti = "device:/dev/tpmrm0"
 # The persistent handle where the key for the hub is kept.
 hub_key_handle = 0x81000100
+# Where the TPM's own keys are, or are made when missing. Where another program keeps a key of another kind at the usual
+# handle, such as systemd-cryptenroll, whose storage root key is ECC, an RSA key of its own goes elsewhere.
+endorsement_key_handle = 0x81010001
+storage_root_key_handle = 0x81000001
 # How endorsement and storage root keys are made when the TPM has none: "zeros" as tpm2-tools and the TPM's
 # certificate have it, "empty" as Azure's C and Node SDKs do. Keys that are there are used as they are.
 template = "zeros"                     # zeros | empty

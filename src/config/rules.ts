@@ -67,6 +67,7 @@ function* identityProblems(tables: Tables): Generator<Problem> {
       text: 'source = "x509" needs certificate and private_key, or pkcs12',
     };
   }
+  yield* handleProblems(tableAt(identity, "tpm") ?? {});
   if (x509) {
     const problem = x509Problem("certificate" in x509, "private_key" in x509, "pkcs12" in x509);
     if (problem) yield { path: ["identity", "x509"], text: problem };
@@ -88,6 +89,20 @@ function* identityProblems(tables: Tables): Generator<Problem> {
         text: "is required with a symmetric key, which names no device",
       };
     }
+  }
+}
+
+function* handleProblems(tpm: Tables): Generator<Problem> {
+  const usual = {
+    endorsement_key_handle: 0x8101_0001,
+    storage_root_key_handle: 0x8100_0001,
+    hub_key_handle: 0x8100_0100,
+  };
+  const taken = new Map<unknown, string>();
+  for (const [key, handle] of Object.entries({ ...usual, ...tpm }).filter(([name]) => name in usual)) {
+    const other = taken.get(handle);
+    if (other) yield { path: ["identity", "tpm", key], text: `must be another handle than ${other}` };
+    taken.set(handle, key);
   }
 }
 

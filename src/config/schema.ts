@@ -50,6 +50,7 @@ export interface Config {
     readonly tpm: {
       readonly tcti: string;
       readonly hubKeyHandle: number;
+      readonly rootKeyHandles: { readonly endorsement: number; readonly storage: number };
       /** `unique` of the EK and SRK templates when they have to be created. */
       readonly template: "zeros" | "empty";
       readonly ownerAuthFile?: string;
@@ -128,12 +129,18 @@ const tpmTable = pipe(
   table({
     tcti: optional(tcti, "device:/dev/tpmrm0"),
     hub_key_handle: optional(persistentHandle, 0x8100_0100),
+    endorsement_key_handle: optional(persistentHandle, 0x8101_0001),
+    storage_root_key_handle: optional(persistentHandle, 0x8100_0001),
     template: optional(oneOf(["zeros", "empty"]), "zeros"),
     owner_auth_file: exactOptional(path),
     endorsement_auth_file: exactOptional(path),
     timeout: optional(duration, "30s"),
   }),
-  transform(({ timeout, ...rest }) => ({ ...rest, timeoutMs: timeout })),
+  transform(({ timeout, endorsementKeyHandle, storageRootKeyHandle, ...rest }) => ({
+    ...rest,
+    rootKeyHandles: { endorsement: endorsementKeyHandle, storage: storageRootKeyHandle },
+    timeoutMs: timeout,
+  })),
 );
 
 const identityTable = table({

@@ -45,12 +45,10 @@ export const registrationId = v.pipe(
 export const port = within("a port from 1 to 65535", 1, 65_535);
 export const account = matching("the name or number of an account", accountName);
 export const tcti = matching('a TCTI, such as "device:/dev/tpmrm0"', /^[a-z0-9-]+(?::[^\0]*)?$/);
-export const persistentHandle = v.pipe(
-  within("an owner's persistent handle from 0x81000000 to 0x817fffff", 0x8100_0000, 0x817f_ffff),
-  v.check(
-    (handle) => handle !== 0x8100_0001 && handle !== 0x8101_0001,
-    "must be a handle of its own: 0x81000001 and 0x81010001 belong to the storage root key and the endorsement key",
-  ),
+export const persistentHandle = within(
+  "an owner's persistent handle from 0x81000000 to 0x817fffff",
+  0x8100_0000,
+  0x817f_ffff,
 );
 
 /** Never shown: it may hold a password. */

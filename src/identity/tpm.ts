@@ -5,11 +5,14 @@ import type { Log } from "../system/log.ts";
 import { Secret } from "../system/secret.ts";
 import { deviceNode, nodeIsThere } from "../tpm/device-node.ts";
 import { nameOfPublic } from "../tpm/public-area.ts";
+import type { RootKeyHandles } from "../tpm/root-keys.ts";
 import { openTpm, type Tpm } from "../tpm/tpm.ts";
 import { readSecretFile } from "./files.ts";
 
 export interface TpmSettings {
   readonly tcti: string;
+  /** Persistent handles of EK and SRK; the usual ones when absent. */
+  readonly rootKeyHandles?: RootKeyHandles;
   /** `unique` of the EK and SRK templates when they have to be created. */
   readonly template?: "zeros" | "empty";
   /** Files with the authorization values of the hierarchies; one trailing line end is not part of them. */
@@ -54,11 +57,12 @@ export async function openTpmIdentity(
     readonly signal?: AbortSignal | undefined;
   },
 ): Promise<TpmIdentity> {
-  const { tcti, log, timeoutMs, signal } = options;
+  const { tcti, rootKeyHandles, log, timeoutMs, signal } = options;
   const ownerAuth = readAuth(options.ownerAuthFile, "the owner authorization", log);
   const endorsementAuth = readAuth(options.endorsementAuthFile, "the endorsement authorization", log);
   const tpm = await openTpm({
     tcti,
+    rootKeyHandles,
     ownerAuth,
     endorsementAuth,
     uniqueForm: options.template ?? "zeros",

@@ -8,6 +8,7 @@ import { openFailure } from "./device-node.ts";
 import { type Argument, type Context, type TpmLibrary, tpmLibrary, type Verb } from "./library.ts";
 import { lockoutError } from "./lockout.ts";
 import { isForgotten, isOutOfSlots, ownRc, rcFailure, tpmError } from "./response-codes.ts";
+import { type RootKeyHandles, usualHandles } from "./root-keys.ts";
 import { cancellable, delayed, type Waiting } from "./waiting.ts";
 
 export interface Attempt {
@@ -38,6 +39,8 @@ export interface ConnectOptions extends Waiting {
   /** Authorization values of the owner and endorsement hierarchies, when they have any. */
   readonly ownerAuth?: Secret | undefined;
   readonly endorsementAuth?: Secret | undefined;
+  /** Where EK and SRK are, if not at their usual handles. */
+  readonly rootKeyHandles?: RootKeyHandles | undefined;
   /** How long the TPM may take over one command, 30 s if not given; making a key may take six times as long. */
   readonly timeoutMs?: number | undefined;
 }
@@ -46,9 +49,9 @@ const none = Buffer.alloc(0);
 
 /** Throws ERR_TPM_LIBRARY, ERR_TPM_UNAVAILABLE, ERR_TPM_PERMISSION, ERR_TPM_BUSY, ERR_TPM_TIMEOUT. */
 export async function connect(options: ConnectOptions): Promise<Connection> {
-  const { tcti, timeoutMs = 30_000, signal } = options;
+  const { tcti, timeoutMs = 30_000, rootKeyHandles = usualHandles, signal } = options;
   const library = tpmLibrary();
-  const context = library.newContext(timeoutMs);
+  const context = library.newContext(timeoutMs, rootKeyHandles.endorsement, rootKeyHandles.storage);
   const owner = options.ownerAuth?.reveal() ?? none;
   const endorsement = options.endorsementAuth?.reveal() ?? none;
   const auth = [owner, owner.length, endorsement, endorsement.length];

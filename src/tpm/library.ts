@@ -38,8 +38,8 @@ export type Argument = Buffer | number;
 export type Context = Buffer;
 
 export interface TpmLibrary {
-  /** `timeoutMs`: for one command; making a key may take six times as long. */
-  newContext(timeoutMs: number): Context;
+  /** `timeoutMs`: for one command; making a key may take six times as long. The handles are those of EK and SRK. */
+  newContext(timeoutMs: number, endorsementKey: number, storageRootKey: number): Context;
   /** Calls `mooring_tpm_VERB(context, …)` off the event loop; resolves to its response code. */
   call(verb: Verb, context: Context, ...args: readonly Argument[]): Promise<number>;
   /** Ends the call under way, within a second and whatever the TPM does; holds until `resume`. */
@@ -82,9 +82,10 @@ function bind(path: string): TpmLibrary {
   const functions = load(path);
   const get = (name: string): ForeignFunction => functions[`mooring_tpm_${name}`] as ForeignFunction;
   return {
-    newContext: (timeoutMs) => {
+    newContext: (timeoutMs, endorsementKey, storageRootKey) => {
       const context = get("new")() as Context;
       get("set_timeout")(context, timeoutMs);
+      get("set_root_keys")(context, endorsementKey, storageRootKey);
       return context;
     },
     call: (verb, context, ...args) => callAsync(get(verb), [context, ...args]) as Promise<number>,
@@ -113,6 +114,7 @@ function load(path: string): Record<string, ForeignFunction> {
     mooring_tpm_new: ["pointer", []],
     mooring_tpm_close: ["void", ["pointer"]],
     mooring_tpm_set_timeout: ["void", ["pointer", "uint32"]],
+    mooring_tpm_set_root_keys: ["void", ["pointer", "uint32", "uint32"]],
     mooring_tpm_cancel: ["void", ["pointer"]],
     mooring_tpm_resume: ["void", ["pointer"]],
     mooring_tpm_last_command: ["void", ["pointer", "pointer", "pointer"]],

@@ -60,7 +60,7 @@ const byCode: Readonly<Record<string, Finding>> = {
   },
   "0x4d0002": {
     code: "ERR_TPM_HANDLE_OCCUPIED", // NOT_A_ROOT_KEY
-    hint: "an RSA-2048 EK belongs at 0x81010001 and an SRK at 0x81000001: see `tpm2_readpublic -c HANDLE`",
+    hint: "the key there is of another kind, and may be what a disk is encrypted with: leave it, and name a free handle as [identity.tpm] endorsement_key_handle or storage_root_key_handle",
   },
   "0x4d0003": {
     code: "ERR_TPM_COMMAND", // INCONSISTENT

@@ -14,21 +14,27 @@ export type UniqueForm = keyof typeof uniqueForms;
 interface RootKey {
   readonly read: "endorsement_key" | "storage_root_key";
   readonly create: "create_endorsement_key" | "create_storage_root_key";
-  readonly handle: number;
   readonly title: string;
 }
+
+/** Persistent handles of both. */
+export interface RootKeyHandles {
+  readonly endorsement: number;
+  readonly storage: number;
+}
+
+/** Where everybody keeps them (TCG, Registry of Reserved TPM 2.0 Handles). */
+export const usualHandles: RootKeyHandles = { endorsement: 0x8101_0001, storage: 0x8100_0001 };
 
 export const rootKeys = {
   endorsement: {
     read: "endorsement_key",
     create: "create_endorsement_key",
-    handle: 0x8101_0001,
     title: "endorsement key",
   },
   storage: {
     read: "storage_root_key",
     create: "create_storage_root_key",
-    handle: 0x8100_0001,
     title: "storage root key",
   },
 } as const satisfies Record<string, RootKey>;
@@ -37,9 +43,10 @@ export const rootKeys = {
 export async function findOrCreate(
   connection: Connection,
   key: RootKey,
+  handle: number,
   { uniqueForm = "zeros", log }: { readonly uniqueForm?: UniqueForm; readonly log: Log },
 ) {
-  const { read, create, handle, title } = key;
+  const { read, create, title } = key;
   const attempted = `cannot read the ${title} at ${hex(handle)}`;
   const find = (expected: readonly number[]): Promise<Buffer | undefined> =>
     output(capacity.publicArea, (out, size) => connection.call(read, [out, size], { attempted, expected }));

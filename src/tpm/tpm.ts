@@ -16,7 +16,7 @@ import {
 } from "./ownership.ts";
 import { ownershipCommands } from "./ownership-commands.ts";
 import { wrappedKeyName } from "./public-area.ts";
-import { findOrCreate, readCertificate, rootKeys, type UniqueForm } from "./root-keys.ts";
+import { findOrCreate, readCertificate, rootKeys, type UniqueForm, usualHandles } from "./root-keys.ts";
 import type { Waiting } from "./waiting.ts";
 
 export interface TpmOptions extends ConnectOptions {
@@ -31,9 +31,9 @@ export interface TpmOptions extends ConnectOptions {
  */
 export interface Tpm {
   describe(): Promise<TpmDescription>;
-  /** TPM2B_PUBLIC of the EK, 316 bytes; made and kept at 0x81010001 when missing. ERR_TPM_HANDLE_OCCUPIED. */
+  /** TPM2B_PUBLIC of the EK, 316 bytes; made and kept at its handle when missing. ERR_TPM_HANDLE_OCCUPIED. */
   endorsementKey(): Promise<Buffer>;
-  /** TPM2B_PUBLIC of the SRK, 284 bytes; made and kept at 0x81000001 when missing. ERR_TPM_HANDLE_OCCUPIED. */
+  /** TPM2B_PUBLIC of the SRK, 284 bytes; made and kept at its handle when missing. ERR_TPM_HANDLE_OCCUPIED. */
   storageRootKey(): Promise<Buffer>;
   /** The manufacturer's certificate of the EK, DER, when the TPM carries one. */
   endorsementCertificate(): Promise<Buffer | undefined>;
@@ -61,6 +61,7 @@ export interface Tpm {
 export async function openTpm(options: TpmOptions): Promise<Tpm> {
   const connection = await connect(options);
   const { exclusively } = connection;
+  const { rootKeyHandles: handles = usualHandles } = options;
   const commands = ownershipCommands(connection);
 
   return {
@@ -70,8 +71,10 @@ export async function openTpm(options: TpmOptions): Promise<Tpm> {
         await connection.call("describe", [facts], { attempted: "cannot read the TPM's properties" });
         return describeFacts(facts);
       }),
-    endorsementKey: () => exclusively(() => findOrCreate(connection, rootKeys.endorsement, options)),
-    storageRootKey: () => exclusively(() => findOrCreate(connection, rootKeys.storage, options)),
+    endorsementKey: () =>
+      exclusively(() => findOrCreate(connection, rootKeys.endorsement, handles.endorsement, options)),
+    storageRootKey: () =>
+      exclusively(() => findOrCreate(connection, rootKeys.storage, handles.storage, options)),
     endorsementCertificate: () => exclusively(() => readCertificate(connection)),
     activate: (authenticationKey, waiting) =>
       exclusively(() => activate(connection, authenticationKey), waiting),

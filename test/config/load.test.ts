@@ -31,6 +31,8 @@ async function problemsOf(toml: string, dropIns?: Record<string, string>): Promi
   return (error.details.problems ?? []).map((problem) => problem.replace(`${directory}/`, ""));
 }
 
+const rootKeyHandles = { endorsement: 0x81010001, storage: 0x81000001 };
+
 describe("loadConfig", () => {
   it("needs nothing but the id scope", () => {
     expect(load(scope)).toEqual({
@@ -43,7 +45,13 @@ describe("loadConfig", () => {
       },
       identity: {
         source: "auto",
-        tpm: { tcti: "device:/dev/tpmrm0", hubKeyHandle: 0x81000100, template: "zeros", timeoutMs: 30_000 },
+        tpm: {
+          tcti: "device:/dev/tpmrm0",
+          hubKeyHandle: 0x81000100,
+          rootKeyHandles,
+          template: "zeros",
+          timeoutMs: 30_000,
+        },
       },
       state: { directory: "/var/lib/mooring" },
       outputs: [{ path: "/var/lib/mooring/hub.env", format: "env", mode: 0o640 }],
@@ -66,7 +74,7 @@ describe("loadConfig", () => {
       [identity]
       source = "x509"
       registration_id = "gw-0001"
-      tpm = { tcti = "swtpm:path=/s", hub_key_handle = 0x81000200, template = "empty", owner_auth_file = "/o", endorsement_auth_file = "/e", timeout = "2min" }
+      tpm = { tcti = "swtpm:path=/s", hub_key_handle = 0x81000200, endorsement_key_handle = 0x81010002, storage_root_key_handle = 0x81000002, template = "empty", owner_auth_file = "/o", endorsement_auth_file = "/e", timeout = "2min" }
       x509 = { certificate = "/c.pem", private_key = "/k.pem", password_file = "/p" }
       symmetric_key = { group_key_file = "/g" }
       [state]
@@ -108,6 +116,7 @@ describe("loadConfig", () => {
         tpm: {
           tcti: "swtpm:path=/s",
           hubKeyHandle: 0x81000200,
+          rootKeyHandles: { endorsement: 0x81010002, storage: 0x81000002 },
           template: "empty",
           timeoutMs: 120_000,
           ownerAuthFile: "/o",
@@ -308,7 +317,11 @@ describe("a single value", () => {
       `${scope}[identity]\nsource = "yubikey"`,
       /source: must be one of "auto", "tpm", "x509", "symmetric-key"/,
     ],
-    [`${scope}[identity.tpm]\nhub_key_handle = 0x81010001`, /hub_key_handle: must be a handle of its own/],
+    [`${scope}[identity.tpm]\nhub_key_handle = 0x81010001`, /hub_key_handle: must be another handle than/],
+    [
+      `${scope}[identity.tpm]\nstorage_root_key_handle = 0x81000100`,
+      /hub_key_handle: must be another handle than storage_root_key_handle/,
+    ],
     [
       `${scope}[identity.tpm]\nhub_key_handle = 0x01000000`,
       /hub_key_handle: must be an owner's persistent handle/,

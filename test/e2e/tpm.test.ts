@@ -174,6 +174,45 @@ describe("an object of somebody else at the hub key's handle", () => {
   });
 });
 
+describe("another program's storage root key", () => {
+  it("stays where it is, and the gateway has its own at the handle that is named", async () => {
+    await using other = await startSwtpm();
+    // As systemd-cryptenroll makes it for an encrypted disk.
+    await other.tool(
+      "tpm2_createprimary",
+      "-C",
+      "o",
+      "-g",
+      "sha256",
+      "-G",
+      "ecc256:aes128cfb",
+      "-c",
+      "srk.ctx",
+    );
+    await other.tool("tpm2_evictcontrol", "-C", "o", "-c", "srk.ctx", "0x81000001");
+    await other.tool("tpm2_flushcontext", "-t");
+    const before = await other.tool("tpm2_readpublic", "-c", "0x81000001");
+    using own = createGateway(service, { identity: tpmIdentity(other.tcti) });
+    const error = await refuse(own.run("identity show"), "ERR_TPM_HANDLE_OCCUPIED");
+    expect(error).toMatchObject({
+      message: expect.stringContaining("0x81000001"),
+      hint: expect.stringContaining("storage_root_key_handle"),
+    });
+
+    own.configure(service, {
+      identity: `${tpmIdentity(other.tcti)}storage_root_key_handle = 0x81000002\n`,
+    });
+    const shown = await succeed(own.run("identity show"));
+    const { registrationId: id, endorsementKey: key } = shown as Record<string, string>;
+    const record = { registrationId: id, attestation: { type: "tpm", tpm: { endorsementKey: key } } };
+    await service.enroll(`/enrollments/${id}`, record);
+    expect(await succeed(own.run("provision"))).toMatchObject({ outcome: "assigned" });
+    expect(await succeed(own.run("reprovision"))).toMatchObject({ outcome: "assigned" });
+    expect(await other.tool("tpm2_readpublic", "-c", "0x81000001")).toBe(before);
+    await other.tool("tpm2_readpublic", "-c", "0x81000002");
+  });
+});
+
 describe("a cut between promoting the assignment and persisting its key", () => {
   const mark = (): string => join(gateway.stateDirectory, "current/hub-key.persisted");
 
