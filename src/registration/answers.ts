@@ -2,7 +2,7 @@
 // words or as a MooringError that keeps the service's own errorCode, message and trackingId.
 
 import { type ErrorCode, MooringError } from "../errors.ts";
-import type { DpsAnswer } from "./transport.ts";
+import type { DpsAnswer, DpsRequest } from "./transport.ts";
 import type { OperationStatus, RegistrationState } from "./wire.ts";
 
 type Json = Record<string, unknown>;
@@ -22,7 +22,7 @@ const protocolError = (what: string, answer: Pick<DpsAnswer, "status" | "request
 export function readChallenge(answer: DpsAnswer): Uint8Array {
   const key = isObject(answer.body) ? text(answer.body["authenticationKey"]) : undefined;
   if (answer.status === 401 && key !== undefined) return decodeKey(key, answer);
-  if (answer.status === 401) throw refusal(answer, undefined);
+  if (answer.status === 401) throw refusal(answer, "register", undefined);
   // A disabled enrollment is not challenged at all.
   throw finalRefusal(readOperation(answer)) ?? protocolError("is not a TPM challenge", answer);
 }
@@ -38,6 +38,7 @@ export function readOperation(answer: DpsAnswer): OperationStatus {
   if (operationId === "" && (status === "assigning" || status === "unassigned")) {
     throw protocolError("has no operationId to ask for", answer);
   }
+  if (!/^[\x21-\x7e]{0,512}$/.test(operationId)) throw protocolError("has an impossible operationId", answer);
   return { operationId, status, ...(isObject(state) && { registrationState: state as RegistrationState }) };
 }
 
@@ -79,13 +80,19 @@ export function readAssigned(operation: OperationStatus, attestation: string): A
     assignedHub,
     deviceId,
     operationId,
-    ...optional("substatus", text(state.substatus)),
-    ...optional("etag", text(state.etag)),
+    ...optional("substatus", wordIn(state.substatus)),
+    ...optional("etag", wordIn(state.etag)),
     ...optional("payload", state.payload ?? undefined),
     ...(key !== undefined && { hubAuthenticationKey: decodeKey(key, answer) }),
     ...optional("updatedAt", dateIn(state.lastUpdatedDateTimeUtc)),
   };
 }
+
+/** They are information, and end up in other programs' environment: what is no plain word is left out. */
+const wordIn = (said: unknown): string | undefined => {
+  const word = text(said);
+  return word !== undefined && /^[\x21-\x7e]{1,128}$/.test(word) ? word : undefined;
+};
 
 /** Azure writes seven fractional digits. */
 function dateIn(said: unknown): number | undefined {
@@ -126,18 +133,21 @@ function failedAssignment(state: RegistrationState, operationId: string): Moorin
 /** Five minutes is what the service's own libraries tolerate. */
 const skewWorthNamingMs = 300_000;
 
-/** A status of 300 or more as an error. `now` (ms), when a token was sent, tells a wrong clock from a wrong key. */
-export function refusal(answer: DpsAnswer, now: number | undefined): MooringError {
+/**
+ * A status of 300 or more as an error: what came back when that was asked. `now` (ms), when a token was sent, tells a
+ * wrong clock from a wrong key.
+ */
+export function refusal(answer: DpsAnswer, asked: DpsRequest["kind"], now: number | undefined): MooringError {
   const body = isObject(answer.body) ? answer.body : {};
   const serviceErrorCode = typeof body["errorCode"] === "number" ? body["errorCode"] : undefined;
   const serviceMessage = text(body["message"]) ?? text(body["errorMessage"]);
   const trackingId = text(body["trackingId"]) ?? answer.requestId;
   const skew = answer.dateAt !== undefined && now !== undefined ? answer.dateAt - now : 0;
-  const code = codeOf(answer.status);
+  const code = codeOf(answer.status, asked, serviceErrorCode);
   const clockIsWrong = code === "ERR_UNAUTHORIZED" && Math.abs(skew) > skewWorthNamingMs;
   return new MooringError(
     code,
-    `${meaning[code] ?? "the service refused"} (status ${answer.status}${serviceMessage ? `: ${clip(serviceMessage)}` : ""})`,
+    `${meaningOf(code, answer.status)} (status ${answer.status}${serviceMessage ? `: ${clip(serviceMessage)}` : ""})`,
     {
       status: answer.status,
       ...(serviceErrorCode !== undefined && { serviceErrorCode }),
@@ -152,13 +162,23 @@ export function refusal(answer: DpsAnswer, now: number | undefined): MooringErro
   );
 }
 
-function codeOf(status: number): ErrorCode {
+function codeOf(status: number, asked: DpsRequest["kind"], serviceErrorCode: number | undefined): ErrorCode {
   if (status === 429) return "ERR_THROTTLED";
   if (status >= 500) return "ERR_SERVICE_UNAVAILABLE";
   if (status === 401 || status === 403) return "ERR_UNAUTHORIZED";
-  if (status === 404) return "ERR_NOT_ENROLLED";
+  // Outputs may be withdrawn over it: a proxy's page and an operation that was forgotten say nothing of the enrollment.
+  if (status === 404 && asked === "operation") return "ERR_REGISTRATION_FAILED";
+  if (status === 404) return isOfDps(serviceErrorCode) ? "ERR_NOT_ENROLLED" : "ERR_PROTOCOL";
   return status >= 400 ? "ERR_REQUEST_REFUSED" : "ERR_PROTOCOL";
 }
+
+/** Its codes are the status and three digits more. */
+const isOfDps = (code: number | undefined): boolean => code !== undefined && Math.floor(code / 1000) === 404;
+
+const meaningOf = (code: ErrorCode, status: number): string =>
+  code === "ERR_PROTOCOL" && status < 400
+    ? "the service redirects, and a device credential is never sent elsewhere"
+    : (meaning[code] ?? "the service refused");
 
 const meaning: Partial<Record<ErrorCode, string>> = {
   ERR_THROTTLED: "the service is throttling this device",
@@ -166,7 +186,8 @@ const meaning: Partial<Record<ErrorCode, string>> = {
   ERR_UNAUTHORIZED: "the service does not accept this device's credential",
   ERR_NOT_ENROLLED: "the service knows no enrollment for this device",
   ERR_REQUEST_REFUSED: "the service refuses the request",
-  ERR_PROTOCOL: "the service redirects, and a device credential is never sent elsewhere",
+  ERR_REGISTRATION_FAILED: "the service has forgotten the registration that was under way",
+  ERR_PROTOCOL: "the answer is not one of DPS",
 };
 
 function decodeKey(key: string, answer: Pick<DpsAnswer, "status" | "requestId">): Uint8Array {

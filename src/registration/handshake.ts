@@ -8,7 +8,7 @@ import { type AssignedOperation, readAssigned, readChallenge, readOperation, ref
 import { backOffMs, pollDelayMs } from "./retry.ts";
 import { type Sign, sasToken } from "./sas.ts";
 import type { DpsAnswer, DpsRequest, Transport } from "./transport.ts";
-import { type DeviceRegistration, registrationResource } from "./wire.ts";
+import { type DeviceRegistration, type OperationStatus, registrationResource } from "./wire.ts";
 
 /** What proves the device to DPS. X.509 does it inside TLS, so there is nothing to sign here. */
 export type Credential =
@@ -86,7 +86,7 @@ export async function register(registration: Registration): Promise<Assigned> {
       operationId: operation.operationId,
       retryInMs: Math.round(delayMs),
     });
-    refuseHopelessWait(registration, delayMs, () => stillAssigning(operation.operationId));
+    refuseHopelessWait(registration, delayMs, () => stillAssigning(operation, answer));
     await clock.sleep(delayMs, { signal });
     const poll: DpsRequest = { kind: "operation", operationId: operation.operationId };
     answer = await askUntilServed(registration, poll, sign);
@@ -154,7 +154,7 @@ async function ask(registration: Registration, request: DpsRequest, sign?: Sign)
   const answer = await transport.send({ ...request, ...authorization }, { signal });
   if (answer.dateAt !== undefined) onServiceTime?.(answer.dateAt, "now");
   if (answer.status >= 300 && !(isChallenge && answer.status === 401))
-    throw refusal(answer, authorization && now);
+    throw refusal(answer, request.kind, authorization && now);
   return answer;
 }
 
@@ -191,7 +191,8 @@ function refuseHopelessWait({ remainingMs }: Registration, delayMs: number, why:
   if (delayMs >= remainingMs()) throw why();
 }
 
-const stillAssigning = (operationId: string): MooringError =>
+const stillAssigning = ({ operationId }: OperationStatus, { retryAfterMs }: DpsAnswer): MooringError =>
   new MooringError("ERR_DEADLINE", "waited for the service to assign a hub until the deadline", {
     operationId,
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
   });

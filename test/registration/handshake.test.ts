@@ -83,6 +83,13 @@ describe("register()", () => {
     expect(Math.min(...clock.sleptMs)).toBeGreaterThanOrEqual(2000);
   });
 
+  it("leaves out what is no plain word: it would end up in other programs' environment", async () => {
+    const state = { assignedHub: "h", deviceId: "d", substatus: "x\nROOT_PASSWORD=1", etag: "a\0b" };
+    const body = { operationId, status: "assigned", registrationState: state };
+    const { registration } = conversation([{ status: 200, body }]);
+    expect(await register(registration)).toEqual({ assignedHub: "h", deviceId: "d", operationId });
+  });
+
   it("takes an assignment that comes with the first answer", async () => {
     const { registration, clock } = conversation([assigned]);
     expect((await register(registration)).deviceId).toBe("my-device-id1");
@@ -206,6 +213,13 @@ describe("final answers", () => {
     ["401", final(documented("mqtt 401", "") ?? { errorCode: 401002 }, 401), "ERR_UNAUTHORIZED"],
     ["403", final(undefined, 403), "ERR_UNAUTHORIZED"],
     ["404", final({ errorCode: 404201 }, 404), "ERR_NOT_ENROLLED"],
+    ["404 of somebody who is no DPS", final(undefined, 404), "ERR_PROTOCOL"],
+    ["404 with another's code", final({ errorCode: 400004 }, 404), "ERR_PROTOCOL"],
+    [
+      "an operation that nothing can name",
+      final({ operationId: "\ud800", status: "assigning" }),
+      "ERR_PROTOCOL",
+    ],
     ["409", final(undefined, 409), "ERR_REQUEST_REFUSED"],
     ["a redirect", final(undefined, 302), "ERR_PROTOCOL"],
   ])("turn into a code: %s", async (_what, answer, code) => {
@@ -381,6 +395,20 @@ describe("trouble on the way", () => {
   it("ends with the deadline when the service assigns for ever", async () => {
     const { registration } = conversation(Array(100).fill(assigning));
     expect((await thrownBy(() => register(registration))).code).toBe("ERR_DEADLINE");
+  });
+
+  it("ends with the deadline when the service wants to be asked after it, and remembers when that is", async () => {
+    const { registration } = conversation([{ ...assigning, retryAfterMs: 3_600_000 }]);
+    expect(await thrownBy(() => register(registration))).toMatchObject({
+      code: "ERR_DEADLINE",
+      details: { retryAfterMs: 3_600_000 },
+    });
+  });
+
+  it("does not take a forgotten operation for a missing enrollment", async () => {
+    const forgotten = { status: 404, body: { errorCode: 404202, message: "Operation not found." } };
+    const { registration } = conversation([assigning, forgotten]);
+    expect((await thrownBy(() => register(registration))).code).toBe("ERR_REGISTRATION_FAILED");
   });
 
   it("does not repeat a refusal", async () => {
