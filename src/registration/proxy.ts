@@ -9,10 +9,17 @@ interface Target {
   readonly port: number;
 }
 
+/** In the order in which they count. */
+const proxyVariables = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+
 /** The proxy of the usual environment variables (HTTPS_PROXY, ALL_PROXY, NO_PROXY, either case), if one applies. */
 export async function proxyFromEnvironment({ host, port }: Target): Promise<string | undefined> {
   const { getProxyForUrl } = await import("proxy-from-env");
-  return getProxyForUrl(`https://${host}:${port}`) || undefined;
+  const found = getProxyForUrl(`https://${host}:${port}`);
+  if (found === "") return undefined;
+  // Without a scheme it is http:// everywhere else; this library takes that of the target.
+  const asNamed = proxyVariables.map((name) => process.env[name]).find(Boolean) ?? "";
+  return asNamed.includes("://") ? found : `http://${asNamed}`;
 }
 
 /**
@@ -48,7 +55,7 @@ export async function connectThroughProxy(
           "proxy-authorization": `Basic ${Buffer.from(credentials).toString("base64")}`,
         }),
       },
-      ...(isSecure && { ca: anchors(), minVersion: "TLSv1.2" as const }),
+      ...(isSecure && { ca: anchors(), minVersion: "TLSv1.2" as const, rejectUnauthorized: true }),
       agent: false,
       timeout: timeoutMs,
     });

@@ -77,6 +77,7 @@ function secure(
       socket,
       ca,
       minVersion: "TLSv1.2",
+      rejectUnauthorized: true, // whatever NODE_TLS_REJECT_UNAUTHORIZED says
       host,
       ...(isIP(host) === 0 && { servername: host }),
       ...(clientCertificate && { cert: clientCertificate.certificate, key: clientCertificate.privateKey }),

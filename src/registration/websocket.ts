@@ -7,6 +7,9 @@ import { MooringError } from "../errors.ts";
 import { networkError } from "../system/network-error.ts";
 import type { Endpoint } from "./transport.ts";
 
+/** As for a line: what is swallowed counts as unreachable, and leaves time for another transport. */
+const upgradeTimeoutMs = 10_000;
+
 /** The path that Azure's clients use. */
 const path = "/$iothub/websocket";
 
@@ -22,24 +25,37 @@ export function openWebSocket(
       perMessageDeflate: false,
       maxPayload: 256 * 1024,
     });
-    const onAbort = (): void => {
+    const stop = (why: unknown): void => {
+      settle();
       socket.terminate();
-      reject(signal.reason);
+      reject(why);
+    };
+    const onAbort = (): void => stop(signal.reason);
+    const timer = setTimeout(() => {
+      const why = `cannot ${attempted}: no answer within ${upgradeTimeoutMs / 1000} s`;
+      stop(new MooringError("ERR_CONNECT", why));
+    }, upgradeTimeoutMs);
+    const settle = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", onAbort);
     };
     signal.addEventListener("abort", onAbort, { once: true });
     socket.once("open", () => {
-      signal.removeEventListener("abort", onAbort);
-      resolve(createWebSocketStream(socket));
+      settle();
+      const stream = createWebSocketStream(socket);
+      // By itself it would only end, and whoever waits for an answer not hear of it.
+      socket.once("close", () => stream.destroy());
+      resolve(stream);
     });
     socket.once("unexpected-response", (_request, response) => {
+      const why = `cannot ${attempted}: the server answered ${response.statusCode} instead of switching protocols`;
       line.destroy();
-      reject(
-        new MooringError(
-          "ERR_PROTOCOL",
-          `cannot ${attempted}: the server answered ${response.statusCode} instead of switching protocols`,
-        ),
-      );
+      settle();
+      reject(new MooringError("ERR_PROTOCOL", why));
     });
-    socket.once("error", (error) => reject(networkError(error, attempted)));
+    socket.on("error", (error) => {
+      settle();
+      reject(networkError(error, attempted));
+    });
   });
 }

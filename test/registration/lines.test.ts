@@ -3,10 +3,12 @@
 import { createServer as createHttpsServer, type ServerOptions } from "node:https";
 import { createServer as createTcpServer, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
-import { afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
+import { WebSocketServer } from "ws";
 import { causeText } from "../../src/errors.ts";
 import { openHttps } from "../../src/registration/https.ts";
 import { openMqtt } from "../../src/registration/mqtt.ts";
+import { proxyFromEnvironment } from "../../src/registration/proxy.ts";
 import type { Endpoint, Transport } from "../../src/registration/transport.ts";
 import { type HttpProxy, type HttpProxyOptions, startHttpProxy } from "../support/http-proxy.ts";
 import { thrownBy } from "../support/thrown.ts";
@@ -146,6 +148,13 @@ describe("trust", () => {
     expect((await thrownBy(() => send(https(bare)))).code).toBe("ERR_TLS_SERVER");
   });
 
+  it("does not hang on what the environment allows others", async () => {
+    vi.stubEnv("NODE_TLS_REJECT_UNAUTHORIZED", "0");
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const port = await rawHttps((socket) => socket.end(json("{}")), stranger);
+    expect((await thrownBy(() => send(https(endpoint(port))))).code).toBe("ERR_TLS_SERVER");
+  });
+
   it("refuses a trusted server under another name", async () => {
     const port = await rawHttps(quiet, stranger);
     expect((await thrownBy(() => send(https(endpoint(port, { ca: stranger.certificate }))))).code).toBe(
@@ -239,6 +248,39 @@ describe("MQTT", () => {
   });
 });
 
+describe("MQTT over WebSockets", () => {
+  const overWebSockets = (port: number): Transport =>
+    keep(openMqtt("mqtt-ws", endpoint(port), { clientVersion: "t" }));
+
+  it("notices at once when the server goes", async () => {
+    const secure = keep(createHttpsServer(server(ours)));
+    const port = await listen(secure);
+    new WebSocketServer({ server: secure }).on("connection", (socket) => {
+      socket.once("message", () => socket.terminate());
+    });
+    expect((await thrownBy(() => send(overWebSockets(port)))).code).toBe("ERR_CONNECTION_LOST");
+  });
+
+  it("counts as unreachable when nobody answers the upgrade", async () => {
+    const asked = Promise.withResolvers<void>();
+    const sockets: Socket[] = [];
+    const secure = createHttpsServer(server(ours)).on("upgrade", (_request, socket) => {
+      sockets.push(socket as Socket);
+      asked.resolve();
+    });
+    const port = await listen(keep(secure));
+    const timers = vi.spyOn(globalThis, "setTimeout");
+    const sent = thrownBy(() => send(overWebSockets(port)));
+    await asked.promise;
+    // Its patience, without the wait for its end.
+    const patience = timers.mock.calls.findLast(([, ms]) => ms === 10_000)?.[0] as () => void;
+    timers.mockRestore();
+    patience();
+    expect(await sent).toMatchObject({ code: "ERR_CONNECT", message: expect.stringContaining("WebSocket") });
+    for (const socket of sockets) socket.destroy();
+  });
+});
+
 describe("being stopped", () => {
   it("at any moment of the set-up ends with the signal's reason, and the process lives", async () => {
     const port = await rawHttps((socket) => void socket.end(json("{}")));
@@ -326,6 +368,20 @@ describe("a proxy", () => {
     const error = await thrownBy(() => send(https(endpoint(1, { proxy: `http://127.0.0.1:${via}` }))));
     expect(error.code).toBe("ERR_PROXY");
     expect(error.message).toContain(`127.0.0.1:${via}: it answered 403`);
+  });
+
+  it("of the environment is an HTTP proxy when it names no scheme, as elsewhere", async () => {
+    for (const name of ["https_proxy", "all_proxy", "no_proxy", "ALL_PROXY", "NO_PROXY"])
+      vi.stubEnv(name, "");
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const found = () => proxyFromEnvironment({ host: "dps.example", port: 443 });
+    expect(await found()).toBe(undefined);
+    vi.stubEnv("HTTPS_PROXY", "proxy.example:3128");
+    expect(await found()).toBe("http://proxy.example:3128");
+    vi.stubEnv("HTTPS_PROXY", "https://proxy.example:3128");
+    expect(await found()).toBe("https://proxy.example:3128");
+    vi.stubEnv("NO_PROXY", "dps.example");
+    expect(await found()).toBe(undefined);
   });
 
   it("that is not there is named", async () => {
