@@ -43,8 +43,8 @@ export interface Attempts {
   splay(trigger: string, deviceKey: string, windowMs: number): Pause | undefined;
   /** To be called before each attempt. `asking`: a fingerprint of what is asked for; see LastFailure. */
   begin(trigger: string, about?: { readonly asking?: string }): void;
-  /** Ends what began; says when the next may be. A stop by the user is no failure, but an attempt. */
-  failed(error: MooringError, about: { readonly hasAssignment: boolean }): Next;
+  /** Ends what began, beside the assignment of `assignedAt`; says when the next may be. A stop by the user is no failure, but an attempt. */
+  failed(error: MooringError, about: { readonly assignedAt?: string | undefined }): Next;
   /** Ends what began: the service has confirmed an assignment, `at` a time (ISO 8601) or now. */
   succeeded(at?: string): void;
   /**
@@ -132,7 +132,7 @@ export function attemptsOn(
           ...("delayMs" in next && { wait: { ...next, because: "the attempt before was cut off", from } }),
         };
       }),
-    failed: (error, { hasAssignment }) => {
+    failed: (error, { assignedAt }) => {
       const { code, details } = error;
       const lane = laneOf(code);
       let next: Next | undefined;
@@ -145,7 +145,7 @@ export function attemptsOn(
         next = nextAttempt(
           details.retryAfterMs === undefined ? { code } : { code, retryAfterMs: details.retryAfterMs },
           { failures: (lane && failures[lane]) || 1 },
-          { random, hasAssignment },
+          { random, hasAssignment: assignedAt !== undefined },
         );
         const left = budgetLeft(rest, from);
         return {
@@ -154,7 +154,10 @@ export function attemptsOn(
           budget: { left: running && isFree(lane) ? Math.min(fullBudget, left + 1) : left, from },
           ...(!isStop && { lastFailure: lastFailure(error, running, from) }),
           ...(meansDisenrolled(code) && {
-            refusal: { code, message: cut(error.message), ...askingOf(running) },
+            refusal: {
+              ...{ code, message: cut(error.message), ...askingOf(running) },
+              ...(assignedAt !== undefined && { beside: assignedAt }),
+            },
           }),
           ...("delayMs" in next && { wait: { ...next, from } }),
         };

@@ -26,6 +26,8 @@ export interface Refusal {
   readonly message: string;
   /** What was asked for then: a refusal of something else says nothing about the assignment. */
   readonly asking?: string;
+  /** `assignedAt` of the assignment that there was then: of one that came later it says nothing either. */
+  readonly beside?: string;
 }
 
 export interface AttemptRecord {
@@ -137,6 +139,7 @@ const recordShape = v.object({
       code: v.pipe(errorCode, v.guard(meansDisenrolled)),
       message: text,
       asking: v.exactOptional(text),
+      beside: v.exactOptional(isoTime),
     }),
   ),
   wait: v.exactOptional(v.object({ delayMs: number(0, 2 * day), because: text, from: moment })),

@@ -24,7 +24,7 @@ export async function recordAttempt<Result extends { readonly assignment: Assign
     attempts.succeeded(result?.assignment.assignedAt);
     return result;
   } catch (error) {
-    attempts.failed(asMooringError(error), { hasAssignment: assignment !== undefined });
+    attempts.failed(asMooringError(error), { assignedAt: assignment?.assignedAt });
     throw error;
   }
 }

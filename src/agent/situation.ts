@@ -20,8 +20,10 @@ export async function lookAround(
   const { onChange, onDisenrolled } = config.reprovision;
   const wanted = await wantedBy(config, current?.assignment, tools);
   const { refusal } = attempts;
-  // Another configuration may have been refused since; that says nothing about the enrollment of this assignment.
-  const disenrolled = refusal?.asking === asking(wanted) ? refusal.code : undefined;
+  // Another configuration may have been refused since, or this before it was assigned after all, in an attempt that was
+  // cut off before its end was written down: neither says anything about the enrollment of this assignment.
+  const isOfThis = refusal?.asking === asking(wanted) && refusal.beside === current?.assignment.assignedAt;
+  const disenrolled = isOfThis ? refusal.code : undefined;
   const timerDueInMs = current && timerOf(config, current, attempts, tools.clock.now());
   return {
     assignment: current?.assignment,
@@ -46,10 +48,10 @@ export const deviceKey = ({ assignment, wanted }: Pick<Facts, "assignment" | "wa
 /** ms until `[reprovision] every` is over. */
 function timerOf(
   { reprovision: { everyMs } }: Config,
-  { assignment }: Generation,
-  { confirmedAt = assignment.assignedAt }: Pick<Attempts, "confirmedAt">,
+  { assignment: { assignedAt } }: Generation,
+  { confirmedAt = assignedAt }: Pick<Attempts, "confirmedAt">,
   now: number,
 ): number | undefined {
   if (everyMs === undefined) return undefined;
-  return Date.parse(confirmedAt) + everyMs - now;
+  return Math.max(Date.parse(confirmedAt), Date.parse(assignedAt)) + everyMs - now;
 }

@@ -102,7 +102,7 @@ function liveThrough(
     if (one.do === "fails") {
       const { code, retryAfterMs, hasAssignment } = one;
       attempts.failed(new MooringError(code, "no", retryAfterMs === undefined ? {} : { retryAfterMs }), {
-        hasAssignment,
+        assignedAt: hasAssignment ? "2026-01-02T03:04:05.000Z" : undefined,
       });
     }
     const isFree = one.do === "fails" && freeCodes.has(one.code);
@@ -181,7 +181,7 @@ describe("attempts, whatever happens to the machine,", () => {
     history.setTimeFloor(5);
     history.begin("timer", { asking: "x" });
     history.failed(new MooringError("ERR_DISABLED", "no", { serviceErrorCode: 1, trackingId: "t" }), {
-      hasAssignment: true,
+      assignedAt: "2026-01-02T03:04:05.000Z",
     });
     expect(kept).toHaveLength(4);
     for (const record of kept) expect(decodeRecord(encodeRecord(record))).toEqual(record);

@@ -23,7 +23,7 @@ const notEnrolled = new MooringError("ERR_NOT_ENROLLED", "no enrollment", {
   trackingId: "a-b-c",
 });
 const noConnection = new MooringError("ERR_CONNECT", "refused");
-const withoutAssignment = { hasAssignment: false };
+const withoutAssignment = {};
 
 /** A state directory on a machine; `open` is a start of the agent. */
 function aGateway(change: Partial<AttemptTools> = {}) {
@@ -169,6 +169,14 @@ describe("attempts", () => {
     });
     attempts.succeeded();
     expect(open().refusal).toBeUndefined();
+  });
+
+  it("remember beside which assignment the service refused", () => {
+    const { open } = aGateway();
+    const attempts = open();
+    attempts.begin("timer");
+    attempts.failed(notEnrolled, { assignedAt: "2026-01-02T03:04:05.000Z" });
+    expect(open().refusal).toMatchObject({ beside: "2026-01-02T03:04:05.000Z" });
   });
 });
 

@@ -557,6 +557,21 @@ describe("a storm", () => {
     clock.pass(minute);
     await vi.waitFor(() => expect(existsSync(output())).toBe(false));
   });
+
+  it("does not come of a refusal that is older than the assignment", async () => {
+    configure({ more: '[reprovision]\non_disenrolled = "withdraw"' });
+    const { daemon } = await settled();
+    answer = "ERR_DISABLED";
+    await expect(daemon.ask("operator")).rejects.toMatchObject({ code: "ERR_DISABLED" });
+    await vi.waitFor(() => expect(existsSync(output())).toBe(false));
+    clock.pass(minute);
+    // Enabled again; and the power goes before the end of the attempt is written down.
+    answer = "assign";
+    dieAfterPromotion = true;
+    await expect(daemon.ask("operator")).rejects.toMatchObject({ code: "ERR_INTERNAL" });
+    await becomes("resting");
+    expect(readFileSync(output(), "utf8")).toContain("hub-3.example");
+  });
 });
 
 describe("the clock", () => {

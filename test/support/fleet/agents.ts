@@ -98,7 +98,7 @@ export const mooring: Agent = async (id, circumstances, done) => {
       assignment = anAssignment({ idScope });
       attempts.succeeded();
     } catch (error) {
-      attempts.failed(asMooringError(error), { hasAssignment: assignment !== undefined });
+      attempts.failed(asMooringError(error), { assignedAt: assignment?.assignedAt });
     }
   }
 };
