@@ -30,6 +30,8 @@ if (runtimeIsTooOld()) {
   );
   process.exitCode = 69;
 } else {
+  // Node opens a debugger at this signal, by which any user of the machine could read keys out of this process.
+  process.on("SIGUSR1", () => {});
   // Compiled code is kept where systemd says (CacheDirectory=), else beside the bundle; where that cannot be written,
   // starting merely takes longer.
   const cache = process.env["CACHE_DIRECTORY"] ?? `${import.meta.dirname}/.compile-cache`;

@@ -1,10 +1,13 @@
 // Keys stay where they belong: not in what is printed, not in a log, not on the service's event stream, and not in a
 // file that others can read.
 
+import { spawn } from "node:child_process";
 import { createHmac, randomBytes, randomUUID } from "node:crypto";
+import { once } from "node:events";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { daemonTable, startDaemon } from "../support/daemon.ts";
 import { createGateway, type Gateway, secretForms } from "../support/gateway.ts";
 import { hubKeyOf } from "../support/hub-key.ts";
 import { type LocalService, startService } from "../support/local-service.ts";
@@ -100,6 +103,28 @@ describe("neither success nor failure shows", () => {
     expect(files.some((path) => path.endsWith("hub-key.tpm"))).toBe(true);
     expect(files.filter((path) => readFileSync(path).includes(key))).toEqual([]);
   });
+});
+
+it("no signal opens a debugger, by which others could read them", async () => {
+  using gateway = createGateway();
+  const { certificateFile, keyFile } = issue(gateway.directory, `gw-${randomUUID()}`);
+  gateway.configure(service, {
+    identity: x509Identity(certificateFile, keyFile),
+    outputs: daemonTable(gateway),
+  });
+  await using daemon = startDaemon(gateway);
+  await daemon.answers();
+  daemon.child.kill("SIGUSR1");
+  await daemon.answers();
+  daemon.child.kill("SIGTERM");
+  expect((await daemon.ended).stderr).not.toContain("Debugger listening");
+
+  const other = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000); console.log('up')"]);
+  await once(other.stdout, "data");
+  other.kill("SIGUSR1");
+  const [said] = await once(other.stderr, "data"); // negative control
+  expect(String(said)).toContain("Debugger listening");
+  other.kill("SIGKILL");
 });
 
 it("the watch for secrets sees one that is printed", async () => {
