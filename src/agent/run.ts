@@ -17,6 +17,7 @@ import type { Doing } from "./doing.ts";
 import { sendOnErrand } from "./errand.ts";
 import { type Status, statusOf } from "./status.ts";
 import { openTrustedTime } from "./time.ts";
+import { untilUsable } from "./usable.ts";
 
 export interface RunOptions extends Tools {
   readonly readConfig: () => Config;
@@ -105,19 +106,7 @@ function controlled(
     provision: () => daemon.ask("start"),
     reprovision: () => daemon.ask("operator"),
     rollBack: () => daemon.ask("roll-back"),
-    usable: async ({ signal }) => {
-      for (;;) {
-        const { promise: changed, resolve } = Promise.withResolvers<void>();
-        // From before it looks: what changes meanwhile is not missed.
-        changes.once("change", resolve);
-        signal.addEventListener("abort", () => resolve(), { once: true });
-        const now = await status();
-        if (!now.usable.yes) await changed;
-        changes.off("change", resolve);
-        if (now.usable.yes) return now;
-        signal.throwIfAborted();
-      }
-    },
+    usable: (tools) => untilUsable(status, changes, tools),
     events,
   };
 }
