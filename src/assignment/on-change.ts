@@ -2,7 +2,7 @@
 // so that nothing of it stays behind when the time is up.
 
 import { spawn } from "node:child_process";
-import { MooringError } from "../errors.ts";
+import { MooringError, systemCode } from "../errors.ts";
 
 const timeLimitMs = 30_000;
 const passedOn = [
@@ -15,6 +15,15 @@ const passedOn = [
   "XDG_RUNTIME_DIR",
   "DBUS_SESSION_BUS_ADDRESS",
 ];
+
+/** False where it is not ours to kill: the command has become another user. */
+function killGroup(pid: number): boolean {
+  try {
+    return process.kill(-pid, "SIGKILL");
+  } catch (error) {
+    return systemCode(error) === "ESRCH";
+  }
+}
 
 /** Resolves when the command ended well; throws ERR_OUTPUT with what it said last, or the signal's reason. */
 export async function runCommand(
@@ -39,8 +48,7 @@ export async function runCommand(
 
   const ending = await new Promise<string | undefined>((resolve) => {
     const stop = (why: string): void => {
-      if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
-      resolve(why);
+      resolve(child.pid === undefined || killGroup(child.pid) ? why : `${why}, and could not be stopped`);
     };
     const onAbort = (): void => stop("was stopped");
     const timer = setTimeout(() => stop(`took longer than ${limitMs / 1000} s`), limitMs);

@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { runCommand } from "../../src/assignment/on-change.ts";
 import { type OutputFile, type OutputResult, publishOutputs } from "../../src/assignment/outputs.ts";
 import { owedCommands } from "../../src/assignment/owed.ts";
@@ -247,6 +247,19 @@ describe("on_change", () => {
       message: expect.stringContaining("took longer than 0.3 s"),
     });
     await expect.poll(() => isGone(file)).toBe(true);
+  });
+
+  it("that has become another user, whose processes are not ours to kill, is told of and harms nobody", async () => {
+    const file = join(temporaryDirectory(), "pid");
+    const notPermitted = Object.assign(new Error("kill EPERM"), { code: "EPERM" });
+    const kill = vi.spyOn(process, "kill").mockImplementation(() => {
+      throw notPermitted;
+    });
+    const error = await thrownBy(() => runCommand(stubborn(file), { env: {}, signal: never, limitMs: 300 }));
+    const [group = 0] = kill.mock.calls[0] ?? [];
+    kill.mockRestore();
+    process.kill(group, "SIGKILL");
+    expect(error.message).toContain("could not be stopped");
   });
 
   it("is killed when the whole is cancelled", async () => {
