@@ -22,7 +22,7 @@ export interface Line {
   readonly proxy: string | undefined;
 }
 
-/** `facts`: what the identity has to say in the payload. Throws ERR_CONFIG_INVALID, ERR_FACT_MISSING. */
+/** `facts`: what the identity has to say in the payload. Throws ERR_CONFIG_INVALID, ERR_IDENTITY_UNREADABLE, ERR_FACT_MISSING. */
 export async function lineFor(
   config: Config,
   { attestation, facts }: { attestation: Assignment["attestation"]; facts: OwnFacts },
@@ -93,9 +93,11 @@ function readNamed(path: string, key: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (cause) {
-    throw new MooringError("ERR_CONFIG_INVALID", `cannot read [provisioning] ${key} ${path}`, {
+    // Its disk may be mounted later, or the file put there: that is no fault of the configuration, and may be over.
+    throw new MooringError("ERR_IDENTITY_UNREADABLE", `cannot read [provisioning] ${key} ${path}`, {
       cause,
       path,
+      hint: "check path, owner and mode of the file named; the agent tries again by itself",
     });
   }
 }

@@ -3,7 +3,7 @@
 
 import { randomBytes, randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { Agent, request } from "node:https";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -206,6 +206,19 @@ describe("on the gateway", () => {
     expect(await isRefused("ERR_CONFIG_INVALID")).toMatchObject({
       message: `[provisioning] ca_file ${caFile} holds no PEM certificate`,
     });
+  });
+
+  it("a ca_file on a disk that is mounted later is named, and waited for", async () => {
+    const caFile = gateway.file("ca.pem");
+    const identity = x509Identity(device.certificateFile, device.keyFile);
+    gateway.configure({ ...service, caFile }, { identity });
+    expect(await isRefused("ERR_IDENTITY_UNREADABLE")).toMatchObject({
+      exitCode: 77,
+      retry: "later",
+      message: expect.stringContaining(`ca_file ${caFile}`),
+    });
+    copyFileSync(service.caFile, caFile);
+    await succeed(gateway.run("provision"));
   });
 
   it("a host without an address is named", async () => {
