@@ -49,6 +49,8 @@ export class Daemon {
   /** Ends the attempt that is under way, without harm. */
   #interrupt = new AbortController();
   #finalFailure: MooringError | undefined;
+  /** Why the hub key is left alone until something changes: a wrong password is not tried twice. */
+  #unmendable: MooringError | undefined;
   #isClockGivenUp = false;
   /** The generation that the outputs tell of, and what is wrong with one of them. */
   #served: { readonly number?: number; readonly trouble?: MooringError } = {};
@@ -187,10 +189,13 @@ export class Daemon {
   }
 
   async #mendHubKey(): Promise<void> {
+    this.#trouble = this.#unmendable;
+    if (this.#trouble) return;
     try {
       await this.#errand({ do: "mend-hub-key" });
     } catch (error) {
       this.#trouble = this.#troubled("hub-key.unmended", error);
+      if (this.#trouble.retry === "never") this.#unmendable = this.#trouble;
     }
   }
 
@@ -243,6 +248,7 @@ export class Daemon {
   #startAnew(how: { isBusyForgiven: boolean }): void {
     this.#attempts.forgive(how);
     this.#finalFailure = undefined;
+    this.#unmendable = undefined;
   }
 
   /** A configuration that cannot be read leaves the old one in force. */

@@ -383,6 +383,27 @@ describe("a gateway whose enrollment is gone", () => {
   });
 });
 
+describe("a hub key that the TPM does not hold", () => {
+  it("is not mended again and again with a password that is wrong, until something changes", async () => {
+    const config = loadConfig(join(directory, "config.toml"));
+    const hubKey = Buffer.from("wrapped");
+    const assignment = await assignmentFor(config, "hub.example");
+    prepareState(config.state.directory);
+    const kept = { assignment: { ...assignment, hubKey: { handle: 0x81000100, name: "000b" } }, hubKey };
+    promote(config.state.directory, stage(config.state.directory, kept));
+    answer = "ERR_TPM_AUTHORIZATION";
+    const { daemon } = start();
+    for (let count = 0; count < 10; count++) {
+      await becomes("resting");
+      await vi.waitFor(() => expect(doings.at(-1)?.trouble?.code).toBe("ERR_TPM_AUTHORIZATION"));
+      clock.pass(10 * minute);
+    }
+    expect(errands.map(({ work }) => work)).toEqual([{ do: "mend-hub-key" }]);
+    daemon.notice("reload");
+    await attempts(2);
+  });
+});
+
 describe("what was not published", () => {
   const blocked = (): string => join(directory, "hub.env");
 
