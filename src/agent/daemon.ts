@@ -52,6 +52,8 @@ export class Daemon {
   /** Why the hub key is left alone until something changes: a wrong password is not tried twice. */
   #unmendable: MooringError | undefined;
   #isClockGivenUp = false;
+  /** Since when, on the monotonic clock, it waits for the other one to be right. */
+  #clockAwaitedFrom: number | undefined;
   /** The generation that the outputs tell of, and what is wrong with one of them. */
   #served: { readonly number?: number; readonly trouble?: MooringError } = {};
   /** What could not be done here since it last looked. */
@@ -216,8 +218,9 @@ export class Daemon {
       this.#become({ ...this.#doing, ...(next && { next }) });
     }
 
-    using _waiting =
-      decision?.act === "wait" && decision.forMs === undefined ? this.#awaitClock() : undefined;
+    const needsClock = decision?.act === "wait" && decision.forMs === undefined;
+    if (!needsClock) this.#clockAwaitedFrom = undefined;
+    using _waiting = needsClock ? this.#awaitClock() : undefined;
     const { idleExitMs = Number.POSITIVE_INFINITY } = this.#config.daemon;
     const isIdle =
       decision?.act === "keep" && !trouble && idleExitMs < (rest?.forMs ?? Number.POSITIVE_INFINITY);
@@ -283,12 +286,15 @@ export class Daemon {
     }
   }
 
-  /** Posts a wake when the clock is right, or was waited for long enough. */
+  /** Posts a wake when the clock is right, or was waited for long enough, in however many rests. */
   #awaitClock(): Disposable {
     const over = new AbortController();
     const { signal } = over;
+    const now = this.#options.clock.monotonic();
+    this.#clockAwaitedFrom ??= now;
+    const waitMs = Math.max(0, this.#config.daemon.clockWaitMs - (now - this.#clockAwaitedFrom));
     openTrustedTime(this.#config, this.#attempts, this.#options)
-      .awaitPlausible({ waitMs: this.#config.daemon.clockWaitMs, signal })
+      .awaitPlausible({ waitMs, signal })
       .then((outcome) => {
         this.#isClockGivenUp = outcome === "gave-up";
         this.#wakes.post("clock-waited");

@@ -638,6 +638,23 @@ describe("the clock", () => {
     await attempts(1);
     expect(clock.monotonic()).toBeGreaterThanOrEqual(5 * minute);
   });
+
+  it("that is never set delays the attempt no longer for what happens meanwhile", async () => {
+    clock.setWall(0);
+    const { daemon } = start();
+    for (let waited = 0; waited < 30 && errands.length === 0; waited++) {
+      await becomes("waiting");
+      await vi.waitFor(() => expect(clock.sleepers()).not.toEqual([]));
+      for (let second = 0; second < 30; second++) {
+        clock.pass(1_000);
+        await new Promise(setImmediate);
+      }
+      if (errands.length === 0) daemon.notice("identity-changed");
+    }
+    await attempts(1);
+    expect(clock.monotonic()).toBeGreaterThanOrEqual(5 * minute);
+    expect(clock.monotonic()).toBeLessThan(7 * minute);
+  });
 });
 
 describe("the end", () => {
