@@ -43,7 +43,10 @@ export interface Attempts {
   splay(trigger: string, deviceKey: string, windowMs: number): Pause | undefined;
   /** To be called before each attempt. `asking`: a fingerprint of what is asked for; see LastFailure. */
   begin(trigger: string, about?: { readonly asking?: string }): void;
-  /** Ends what began, beside the assignment of `assignedAt`; says when the next may be. A stop by the user is no failure, but an attempt. */
+  /**
+   * Ends what began, beside the assignment of `assignedAt`; says when the next may be. A stop by the user is no failure,
+   * but an attempt.
+   */
   failed(error: MooringError, about: { readonly assignedAt?: string | undefined }): Next;
   /** Ends what began: the service has confirmed an assignment, `at` a time (ISO 8601) or now. */
   succeeded(at?: string): void;

@@ -22,7 +22,10 @@ export interface Line {
   readonly proxy: string | undefined;
 }
 
-/** `facts`: what the identity has to say in the payload. Throws ERR_CONFIG_INVALID, ERR_IDENTITY_UNREADABLE, ERR_FACT_MISSING. */
+/**
+ * `facts`: what the identity has to say in the payload. Throws ERR_CONFIG_INVALID, ERR_IDENTITY_UNREADABLE,
+ * ERR_FACT_MISSING.
+ */
 export async function lineFor(
   config: Config,
   { attestation, facts }: { attestation: Assignment["attestation"]; facts: OwnFacts },
