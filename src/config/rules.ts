@@ -1,6 +1,7 @@
 // The rules that span several keys, in words. They read the raw tables, so that they speak even while single values
 // are still wrong: all problems come at once. Pure.
 
+import { usualHubKeyHandle, usualRootKeyHandles } from "../tpm/handles.ts";
 import { templateProblems } from "./templates.ts";
 import { isTable } from "./values.ts";
 
@@ -94,9 +95,9 @@ function* identityProblems(tables: Tables): Generator<Problem> {
 
 function* handleProblems(tpm: Tables): Generator<Problem> {
   const usual = {
-    endorsement_key_handle: 0x8101_0001,
-    storage_root_key_handle: 0x8100_0001,
-    hub_key_handle: 0x8100_0100,
+    endorsement_key_handle: usualRootKeyHandles.endorsement,
+    storage_root_key_handle: usualRootKeyHandles.storage,
+    hub_key_handle: usualHubKeyHandle,
   };
   const taken = new Map<unknown, string>();
   for (const [key, handle] of Object.entries({ ...usual, ...tpm }).filter(([name]) => name in usual)) {

@@ -2,6 +2,7 @@
 // out. Pure: no files, no clock. Every default lives here; rules that span several keys live in rules.ts.
 
 import { array, exactOptional, optional, pipe, transform } from "valibot";
+import { type RootKeyHandles, usualHubKeyHandle, usualRootKeyHandles } from "../tpm/handles.ts";
 import {
   account,
   command,
@@ -50,7 +51,7 @@ export interface Config {
     readonly tpm: {
       readonly tcti: string;
       readonly hubKeyHandle: number;
-      readonly rootKeyHandles: { readonly endorsement: number; readonly storage: number };
+      readonly rootKeyHandles: RootKeyHandles;
       /** `unique` of the EK and SRK templates when they have to be created. */
       readonly template: "zeros" | "empty";
       readonly ownerAuthFile?: string;
@@ -128,9 +129,9 @@ const provisioningTable = pipe(
 const tpmTable = pipe(
   table({
     tcti: optional(tcti, "device:/dev/tpmrm0"),
-    hub_key_handle: optional(persistentHandle, 0x8100_0100),
-    endorsement_key_handle: optional(persistentHandle, 0x8101_0001),
-    storage_root_key_handle: optional(persistentHandle, 0x8100_0001),
+    hub_key_handle: optional(persistentHandle, usualHubKeyHandle),
+    endorsement_key_handle: optional(persistentHandle, usualRootKeyHandles.endorsement),
+    storage_root_key_handle: optional(persistentHandle, usualRootKeyHandles.storage),
     template: optional(oneOf(["zeros", "empty"]), "zeros"),
     owner_auth_file: exactOptional(path),
     endorsement_auth_file: exactOptional(path),

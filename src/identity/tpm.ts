@@ -4,8 +4,8 @@ import { createHash } from "node:crypto";
 import type { Log } from "../system/log.ts";
 import { Secret } from "../system/secret.ts";
 import { deviceNode, nodeIsThere } from "../tpm/device-node.ts";
+import type { RootKeyHandles } from "../tpm/handles.ts";
 import { nameOfPublic } from "../tpm/public-area.ts";
-import type { RootKeyHandles } from "../tpm/root-keys.ts";
 import { openTpm, type Tpm } from "../tpm/tpm.ts";
 import { readSecretFile } from "./files.ts";
 

@@ -5,10 +5,10 @@ import type { Secret } from "../system/secret.ts";
 import { hex } from "./arguments.ts";
 import { describeFacts, factsSize, type TpmDescription } from "./description.ts";
 import { openFailure } from "./device-node.ts";
+import { type RootKeyHandles, usualRootKeyHandles } from "./handles.ts";
 import { type Argument, type Context, type TpmLibrary, tpmLibrary, type Verb } from "./library.ts";
 import { lockoutError } from "./lockout.ts";
 import { isForgotten, isOutOfSlots, ownRc, rcFailure, tpmError } from "./response-codes.ts";
-import { type RootKeyHandles, usualHandles } from "./root-keys.ts";
 import { cancellable, delayed, type Waiting } from "./waiting.ts";
 
 export interface Attempt {
@@ -21,6 +21,7 @@ export interface Attempt {
 }
 
 export interface Connection {
+  readonly rootKeyHandles: RootKeyHandles;
   /** Runs `act` when everything asked before is done: ESYS serves one call at a time. */
   exclusively<T>(act: () => Promise<T>, options?: ExclusiveOptions): Promise<T>;
   /** Inside `exclusively`. Resolves to 0 or an expected response code; throws the MooringError of any other. */
@@ -49,7 +50,7 @@ const none = Buffer.alloc(0);
 
 /** Throws ERR_TPM_LIBRARY, ERR_TPM_UNAVAILABLE, ERR_TPM_PERMISSION, ERR_TPM_BUSY, ERR_TPM_TIMEOUT. */
 export async function connect(options: ConnectOptions): Promise<Connection> {
-  const { tcti, timeoutMs = 30_000, rootKeyHandles = usualHandles, signal } = options;
+  const { tcti, timeoutMs = 30_000, rootKeyHandles = usualRootKeyHandles, signal } = options;
   const library = tpmLibrary();
   const context = library.newContext(timeoutMs, rootKeyHandles.endorsement, rootKeyHandles.storage);
   const owner = options.ownerAuth?.reveal() ?? none;
@@ -57,7 +58,7 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
   const auth = [owner, owner.length, endorsement, endorsement.length];
   try {
     const rc = await cancellable(library, context, "open", [Buffer.from(`${tcti}\0`), ...auth], signal);
-    if (rc === 0) return connection(library, context, tcti, signal);
+    if (rc === 0) return connection(library, context, { tcti, rootKeyHandles, signal });
     const failure = tpmError(rc, `cannot open the TPM through ${tcti}`, inWords(library, context, rc));
     throw rc === ownRc.timeout ? failure : await openFailure(tcti, failure);
   } catch (error) {
@@ -76,8 +77,11 @@ function inWords(library: TpmLibrary, context: Context, rc: number): string {
 function connection(
   library: TpmLibrary,
   context: Context,
-  tcti: string,
-  whole: AbortSignal | undefined,
+  {
+    tcti,
+    rootKeyHandles,
+    signal: whole,
+  }: Waiting & Pick<ConnectOptions, "tcti"> & Pick<Connection, "rootKeyHandles">,
 ): Connection {
   let last: Promise<unknown> = Promise.resolve();
   let closed: Promise<void> | undefined;
@@ -130,7 +134,7 @@ function connection(
     return closed;
   };
 
-  return { exclusively, call, close };
+  return { rootKeyHandles, exclusively, call, close };
 }
 
 /**

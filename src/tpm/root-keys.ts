@@ -4,6 +4,7 @@
 import type { Log } from "../system/log.ts";
 import { capacity, hex, output } from "./arguments.ts";
 import type { Connection } from "./connection.ts";
+import type { RootKeyHandles } from "./handles.ts";
 import { ownRc, rcNvDefined } from "./response-codes.ts";
 
 const uniqueForms = { zeros: 0, empty: 1 } as const;
@@ -17,16 +18,7 @@ interface RootKey {
   readonly title: string;
 }
 
-/** Persistent handles of both. */
-export interface RootKeyHandles {
-  readonly endorsement: number;
-  readonly storage: number;
-}
-
-/** Where everybody keeps them (TCG, Registry of Reserved TPM 2.0 Handles). */
-export const usualHandles: RootKeyHandles = { endorsement: 0x8101_0001, storage: 0x8100_0001 };
-
-export const rootKeys = {
+const rootKeys = {
   endorsement: {
     read: "endorsement_key",
     create: "create_endorsement_key",
@@ -37,16 +29,16 @@ export const rootKeys = {
     create: "create_storage_root_key",
     title: "storage root key",
   },
-} as const satisfies Record<string, RootKey>;
+} as const satisfies Record<keyof RootKeyHandles, RootKey>;
 
 /** TPM2B_PUBLIC of the key, which is made and kept at its handle when missing. */
 export async function findOrCreate(
   connection: Connection,
-  key: RootKey,
-  handle: number,
+  which: keyof RootKeyHandles,
   { uniqueForm = "zeros", log }: { readonly uniqueForm?: UniqueForm; readonly log: Log },
 ) {
-  const { read, create, title } = key;
+  const { read, create, title } = rootKeys[which];
+  const handle = connection.rootKeyHandles[which];
   const attempted = `cannot read the ${title} at ${hex(handle)}`;
   const find = (expected: readonly number[]): Promise<Buffer | undefined> =>
     output(capacity.publicArea, (out, size) => connection.call(read, [out, size], { attempted, expected }));

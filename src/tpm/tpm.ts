@@ -16,7 +16,7 @@ import {
 } from "./ownership.ts";
 import { ownershipCommands } from "./ownership-commands.ts";
 import { wrappedKeyName } from "./public-area.ts";
-import { findOrCreate, readCertificate, rootKeys, type UniqueForm, usualHandles } from "./root-keys.ts";
+import { findOrCreate, readCertificate, type UniqueForm } from "./root-keys.ts";
 import type { Waiting } from "./waiting.ts";
 
 export interface TpmOptions extends ConnectOptions {
@@ -61,7 +61,6 @@ export interface Tpm {
 export async function openTpm(options: TpmOptions): Promise<Tpm> {
   const connection = await connect(options);
   const { exclusively } = connection;
-  const { rootKeyHandles: handles = usualHandles } = options;
   const commands = ownershipCommands(connection);
 
   return {
@@ -71,10 +70,8 @@ export async function openTpm(options: TpmOptions): Promise<Tpm> {
         await connection.call("describe", [facts], { attempted: "cannot read the TPM's properties" });
         return describeFacts(facts);
       }),
-    endorsementKey: () =>
-      exclusively(() => findOrCreate(connection, rootKeys.endorsement, handles.endorsement, options)),
-    storageRootKey: () =>
-      exclusively(() => findOrCreate(connection, rootKeys.storage, handles.storage, options)),
+    endorsementKey: () => exclusively(() => findOrCreate(connection, "endorsement", options)),
+    storageRootKey: () => exclusively(() => findOrCreate(connection, "storage", options)),
     endorsementCertificate: () => exclusively(() => readCertificate(connection)),
     activate: (authenticationKey, waiting) =>
       exclusively(() => activate(connection, authenticationKey), waiting),
