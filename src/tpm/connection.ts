@@ -126,7 +126,7 @@ function connection(
   const stillWorks = async (): Promise<boolean> => {
     const out = Buffer.alloc(1024);
     const size = Buffer.from(Uint32Array.of(out.length).buffer);
-    return (await run("read_public", [0x8100_0001, out, size])) === 0;
+    return (await run("read_public", [rootKeyHandles.storage, out, size])) === 0;
   };
 
   const close = (): Promise<void> => {

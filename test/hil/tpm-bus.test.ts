@@ -138,6 +138,16 @@ describe("a TPM that is in trouble", () => {
     expect(await leftInTpm(swtpm)).toBe("");
   });
 
+  it("and works on refuses the key, also where the storage root key is at another handle", async () => {
+    const rootKeyHandles = { endorsement: 0x81010002, storage: 0x81000002 };
+    await swtpm.tool("tpm2_evictcontrol", "-C", "o", "-c", "0x81000001");
+    await withTpm({ tcti: proxy.tcti, rootKeyHandles }, async (tpm) => {
+      const blob = await authenticationKeyFor(tpm, randomBytes(32));
+      proxy.inject({ command: commandCode.import, trouble: { answer: 0x101 } });
+      expect((await thrownBy(() => tpm.activate(blob))).code).toBe("ERR_TPM_KEY_REJECTED");
+    });
+  });
+
   it("and fails at everything is not blamed on the key", async () => {
     await withTpm({ tcti: proxy.tcti }, async (tpm) => {
       const blob = await authenticationKeyFor(tpm, randomBytes(32));
