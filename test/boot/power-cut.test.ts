@@ -18,6 +18,13 @@ beforeAll(async () => {
 });
 afterAll(() => plant?.[Symbol.asyncDispose]());
 
+/**
+ * As on a real gateway, somebody else writes, too, and never waits for the disk: there is always something in its cache
+ * that a cut can lose, and the agent's own blocks go there among others.
+ */
+const otherProgram = `dd if=/dev/zero of=/var/tmp/other bs=4k count=64 2>/dev/null; sync /var/tmp/other
+  (while dd if=/dev/zero of=/var/tmp/other bs=4k count=64 oflag=direct conv=notrunc; do sleep 0.2; done) >/dev/null 2>&1 &`;
+
 /** Blocks that the disk had taken, and lost. */
 let forgotten = 0;
 /** How many cuts fell into an attempt, which the next boot finds without an end. */
@@ -64,6 +71,7 @@ it("was cut off in the middle, and not only beside it", () => {
 /** At a moment that chance picks between these shares of the span. */
 async function cutWithin(guest: Guest, from: number, to: number, spanMs: number): Promise<void> {
   const afterMs = Math.round(spanMs * (from + Math.random() * (to - from)));
+  await guest.sh(otherProgram);
   await pause(afterMs);
   const { kept, lost } = await guest.cut();
   forgotten += lost;
