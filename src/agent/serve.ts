@@ -2,7 +2,7 @@
 // or TPM. Where the policy says so, that of a disenrolled gateway is taken back; it stays on disk, and comes back with
 // the policy or with a new assignment.
 
-import { type Generation, isWithdrawn, markWithdrawn } from "../assignment/generations.ts";
+import { type Generation, isWithdrawn, loadCurrent, markWithdrawn } from "../assignment/generations.ts";
 import { lockState } from "../assignment/lock.ts";
 import { publishOutputs, withdrawOutputs } from "../assignment/outputs.ts";
 import { owedCommands } from "../assignment/owed.ts";
@@ -11,17 +11,35 @@ import type { Tools } from "./connect.ts";
 import type { Reason } from "./decide.ts";
 import type { Provisioned } from "./provision.ts";
 
-/** Publishes a generation. Failures of outputs are in the result; the assignment is kept either way. */
+/**
+ * Publishes a generation. A command of an output may take long, and other processes promote and publish meanwhile: what
+ * is current in the end is what is published in the end. Failures of outputs are in the result; the assignment is kept
+ * either way.
+ */
 export async function serve(config: Config, generation: Generation, tools: Tools): Promise<Provisioned> {
-  const { assignment } = generation;
+  const wasWithdrawn = staysWithdrawn(config, generation);
   const owed = owedCommands(config.state.directory, tools);
-  const outputs = staysWithdrawn(config, generation)
+  const outputs = wasWithdrawn
     ? await withdrawOutputs(config.outputs, { ...tools, owed })
-    : await publishOutputs(config.outputs, assignment, { ...tools, owed });
-  return { assignment, outputs };
+    : await publishOutputs(config.outputs, generation.assignment, { ...tools, owed });
+  const current = currentOr(generation, config, tools);
+  const isLastWord = current.number === generation.number && staysWithdrawn(config, current) === wasWithdrawn;
+  return isLastWord ? { assignment: generation.assignment, outputs } : serve(config, current, tools);
 }
 
-/** Takes back what was published, durably: the next start publishes nothing either. */
+/** A state that cannot be read just now says nothing against what was published. */
+function currentOr(generation: Generation, { state }: Config, tools: Tools): Generation {
+  try {
+    return loadCurrent(state.directory, tools) ?? generation;
+  } catch {
+    return generation;
+  }
+}
+
+/**
+ * Takes back what was published, durably: the next start publishes nothing either. Of another generation than the one
+ * that is current by now it takes nothing back, and publishes that. Throws ERR_LOCKED, and what the state throws.
+ */
 export async function withdraw(
   config: Config,
   generation: Generation,
@@ -29,6 +47,8 @@ export async function withdraw(
   tools: Tools,
 ): Promise<Provisioned> {
   using _lock = lockState(config.state.directory);
+  const current = loadCurrent(config.state.directory, tools);
+  if (current && current.number !== generation.number) return serve(config, current, tools);
   const { assignment } = generation;
   const { assignedHub, deviceId } = assignment;
   markWithdrawn(generation);
