@@ -63,16 +63,26 @@ function answer(request: Request, controlled: Controlled, signal: AbortSignal): 
     case "wait":
       return controlled.usable({ signal });
     case "rollback":
-      return controlled.rollBack();
+      return untilAborted(controlled.rollBack(), signal);
     case "provision":
     case "reprovision": {
       const attempt = request.do === "provision" ? controlled.provision() : controlled.reprovision();
-      if (request.wait) return attempt;
+      if (request.wait) return untilAborted(attempt, signal);
       // How it ends is in the log and in the status.
       attempt.catch(() => {});
       return { accepted: true };
     }
   }
+}
+
+/** The wait ends with the signal, whatever becomes of what is waited for. */
+function untilAborted<Value>(pending: Promise<Value>, signal: AbortSignal): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => reject(signal.reason);
+    if (signal.aborted) stop();
+    signal.addEventListener("abort", stop, { once: true });
+    pending.then(resolve, reject);
+  });
 }
 
 /** The request; whoever takes too long over it, or says more than that, is dropped. */

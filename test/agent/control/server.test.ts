@@ -357,18 +357,19 @@ describe("the daemon", () => {
 
   it("tells who waits that it is stopping, whatever it is at, and is gone", async () => {
     const { ask, connect, server, path, asked } = await controlStage(
-      { usable: aborted, reprovision: never },
+      { usable: aborted, reprovision: never, rollBack: never },
       {
         limits: { farewellMs: 10 },
       },
     );
     const waiting = thrownBy(() => ask({ do: "wait" }));
     const following = thrownBy(() => ask({ do: "reprovision", wait: true }));
+    const returning = thrownBy(() => ask({ do: "rollback" }));
     const { socket } = await connect();
-    await soon(() => asked).toHaveLength(2);
+    await soon(() => asked).toHaveLength(3);
     await server.close();
-    expect(await waiting).toMatchObject({ code: "ERR_CANCELLED", message: "the daemon is stopping" });
-    expect(await following).toMatchObject({ code: "ERR_DAEMON_LOST" });
+    for (const one of [waiting, following, returning])
+      expect(await one).toMatchObject({ code: "ERR_CANCELLED", message: "the daemon is stopping" });
     await closed(socket.resume());
     expect(existsSync(path)).toBe(false);
   });
