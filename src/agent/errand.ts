@@ -97,16 +97,27 @@ export async function goOnErrand(
   process.once("disconnect", () =>
     gone.abort(new MooringError("ERR_CANCELLED", "the process that asked for it is gone")),
   );
-  const [errand] = (await once(process, "message", { signal })) as [Errand];
+  const stopped = AbortSignal.any([signal, gone.signal]);
+  const errand = await firstMessage(stopped);
   const tell = (told: Told): Promise<void> =>
     new Promise((resolve) => process.send?.(encodeAnswer(told), undefined, {}, () => resolve()));
   const log = eventsTo((told) => void tell(told));
   try {
-    const tools = { clock, log, signal: AbortSignal.any([signal, gone.signal]) };
+    const tools = { clock, log, signal: stopped };
     const done = await act(errand, { ...tools, isPaced: isPaced(errand.work) });
     await tell({ done });
   } catch (error) {
     await tell({ failed: asMooringError(error) });
+  }
+}
+
+async function firstMessage(signal: AbortSignal): Promise<Errand> {
+  try {
+    const [errand] = await once(process, "message", { signal });
+    return errand;
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
   }
 }
 

@@ -1,10 +1,13 @@
 // The process that does the work, as the daemon sees it: however it ends, the daemon lives to hear of it.
 
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { sendOnErrand } from "../../src/agent/errand.ts";
 import { loadConfig } from "../../src/config/load.ts";
+import { nodeCommand, source } from "../support/children.ts";
 import { recordingLog } from "../support/recording-log.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 
@@ -49,4 +52,17 @@ it("is heard to its last word, however quickly it goes", async () => {
     process.send('{"done":null}', undefined, {}, () => process.exit(0));`;
   expect(await send(chatter, { log })).toBeNull();
   expect(log.named("debug")).toHaveLength(500);
+});
+
+it("that is stopped before it knows what to do was stopped, and found no bug", async () => {
+  const [command = "", ...args] = nodeCommand(`
+    import { goOnErrand } from ${source("agent/errand.ts")};
+    import { MooringError } from ${source("errors.ts")};
+    const stop = new AbortController();
+    const going = goOnErrand(async () => null, { signal: stop.signal });
+    stop.abort(new MooringError("ERR_CANCELLED", "stopped by SIGTERM"));
+    await going.catch((error) => process.send(error.message));
+    process.exit();`);
+  const child = spawn(command, args, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+  expect(await once(child, "message")).toEqual(["stopped by SIGTERM", undefined]);
 });
