@@ -55,20 +55,20 @@ export async function run(options: RunOptions): Promise<void> {
   );
   // From here on a hang-up is a word, and no end.
   using _notices = noticesFor(daemon, manager, tools);
-  await daemon.serve();
-
   const status = (): Promise<Status> => statusOfDaemon(daemon, startedAt, tools);
-  const { controlSocket: path, controlGroup: group } = daemon.config.daemon;
-  control = await serveControl(controlled(daemon, status, changes, events), {
-    ...{ path, fd: manager.listenFds[0], group, stateDirectory: () => daemon.config.state.directory },
-    ...tools,
-  }).catch((error) => withoutControl(error, log));
-  using _watchdog = manager.feedWatchdog();
-  manager.ready(inWords(daemon.doing));
   try {
+    await daemon.serve();
+    const { controlSocket: path, controlGroup: group } = daemon.config.daemon;
+    control = await serveControl(controlled(daemon, status, changes, events), {
+      ...{ path, fd: manager.listenFds[0], group, stateDirectory: () => daemon.config.state.directory },
+      ...tools,
+    }).catch((error) => withoutControl(error, log));
+    using _watchdog = manager.feedWatchdog();
+    manager.ready(inWords(daemon.doing));
     await daemon.run();
     log.info("daemon.idle");
   } catch (error) {
+    // To be told to stop is a good end at every moment.
     if (!signal.aborted) throw error;
   } finally {
     manager.stopping();

@@ -221,6 +221,18 @@ describe("the end", () => {
     }
   });
 
+  it("is as good while what there is is being published", async () => {
+    using gateway = x509Gateway();
+    await gateway.enroll();
+    await succeed(gateway.run("provision"));
+    const hanging = gateway.file("hanging");
+    const command = `on_change = ["sh", "-c", "touch ${hanging}; sleep 60"]`;
+    gateway.policy({ daemon: `[[outputs]]\npath = "${gateway.file("slow.env")}"\n${command}` });
+    await using daemon = startDaemon(gateway);
+    await expect.poll(() => existsSync(hanging), { timeout: 30_000 }).toBe(true);
+    await stop(daemon);
+  });
+
   it("by kill -9, in a loop, costs the gateway nothing, and orphans do not go on", async () => {
     using gateway = x509Gateway();
     await gateway.enroll();
