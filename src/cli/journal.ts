@@ -7,9 +7,9 @@ import type { Fields, Log } from "../system/log.ts";
 
 const priorities = { debug: 7, info: 6, warn: 4, error: 3 } as const;
 
-export function openJournal(level: keyof Log): Log {
+/** `write` takes whole lines, or their beginnings. */
+export function openJournal(level: keyof Log, write: (text: string) => void): Log {
   const underSystemd = isJournalStream(2);
-  const write = (line: string): void => void process.stderr.write(line);
   const formatters = { level: (label: string) => ({ level: label }) };
   const logger = pino({ level, base: null, timestamp: false, formatters }, { write });
   const at =

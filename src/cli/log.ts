@@ -53,9 +53,15 @@ function linesLog(lowest: Level): Log {
           : level === "error"
             ? paint("red", text, process.stderr)
             : text;
-      process.stderr.write(`${time}  ${shown}\n`);
+      write(`${time}  ${shown}\n`);
     };
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
+}
+
+/** Whoever reads the events may go, as `head` does: that is no end of what is under way. */
+function write(text: string): void {
+  if (process.stderr.listenerCount("error") === 0) process.stderr.on("error", () => {});
+  process.stderr.write(text);
 }
 
 const plain = (fields: Fields): string =>
@@ -73,7 +79,7 @@ function journalLog(lowest: Level): Log {
   let ready: Promise<Log> | undefined;
   const at = (level: Level) => (event: string, fields?: Fields) => {
     if (order.indexOf(level) < order.indexOf(lowest)) return;
-    ready ??= import("./journal.ts").then(({ openJournal }) => openJournal(lowest));
+    ready ??= import("./journal.ts").then(({ openJournal }) => openJournal(lowest, write));
     journaled = ready.then((log) => log[level](event, fields));
   };
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };

@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 function written(stream: "" | "JOURNAL_STREAM=8:1" | "JOURNAL_STREAM=$(stat -Lc %d:%i /dev/fd/2)"): string {
   const script = `
     const { openJournal } = await import("./src/cli/journal.ts");
-    const log = openJournal("info");
+    const log = openJournal("info", (text) => process.stderr.write(text));
     log.debug("too.quiet");
     log.warn("output.failed", { path: "/run/x", code: "ERR_OUTPUT" });`;
   const { JOURNAL_STREAM: _none, ...inherited } = process.env;

@@ -233,6 +233,18 @@ describe("the end", () => {
     await stop(daemon);
   });
 
+  it("does not come of a log that nobody reads any more", async () => {
+    using gateway = x509Gateway();
+    await gateway.enroll();
+    await using daemon = startDaemon(gateway);
+    const activity = async (): Promise<unknown> => (await daemon.answers()).alive.activity;
+    await expect.poll(activity, { timeout: 30_000 }).toBe("resting");
+    daemon.child.stderr?.destroy();
+    expect(await daemon.ask({ do: "reprovision", wait: true })).toMatchObject({ trigger: "operator" });
+    expect(await daemon.answers()).toMatchObject({ alive: { pid: daemon.child.pid } });
+    await stop(daemon);
+  });
+
   it("by kill -9, in a loop, costs the gateway nothing, and orphans do not go on", async () => {
     using gateway = x509Gateway();
     await gateway.enroll();
