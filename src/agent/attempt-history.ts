@@ -1,6 +1,7 @@
 // What is remembered of attempts, and when the next may begin. An attempt is written down before it begins, as if it had
 // broken off: whatever kills it, the next start waits and counts it.
 
+import { isDeepStrictEqual } from "node:util";
 import { MooringError } from "../errors.ts";
 import type { Clock } from "../system/clock.ts";
 import {
@@ -78,10 +79,11 @@ export function attemptsOn(
   const now = (): Moment => momentNow(clock, boot);
   let record = shelf.read() ?? emptyRecord(now());
 
-  /** Another process may have written meanwhile: what it wrote is what changes. */
+  /** Another process may have written meanwhile: what it wrote is what changes. The same again wears the flash. */
   function update(change: (record: AttemptRecord) => AttemptRecord): void {
-    record = change(shelf.read() ?? record);
-    shelf.write(record);
+    const before = shelf.read() ?? record;
+    record = change(before);
+    if (!isDeepStrictEqual(record, before)) shelf.write(record);
   }
 
   const waiting = ({ wait }: AttemptRecord): Pause | undefined => {

@@ -1,5 +1,6 @@
 import {
   chmodSync,
+  linkSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -49,6 +50,18 @@ describe("attempts", () => {
     reader.splay("config-changed", "gw", hour);
     reader.begin("timer");
     expect(readdirSync(directory)).toEqual([]);
+  });
+
+  it("write nothing where there is nothing to forgive", () => {
+    const { open, path } = aGateway();
+    const attempts = open();
+    attempts.begin("first-boot");
+    attempts.succeeded();
+    // What is written anew is another file.
+    linkSync(path, `${path}.before`);
+    attempts.forgive({ isBusyForgiven: true });
+    attempts.forgive({ isBusyForgiven: false });
+    expect(statSync(path).ino).toBe(statSync(`${path}.before`).ino);
   });
 
   it("remember a failure across restarts: what it was, and what is left of the wait", () => {
