@@ -54,6 +54,8 @@ export class Daemon {
   #isClockGivenUp = false;
   /** Since when, on the monotonic clock, it waits for the other one to be right. */
   #clockAwaitedFrom: number | undefined;
+  /** Since when, on the monotonic clock, it has been idle. */
+  #idleFrom: number | undefined;
   /** The generation that the outputs tell of, and what is wrong with one of them. */
   #served: { readonly number?: number; readonly trouble?: MooringError } = {};
   /** What could not be done here since it last looked. */
@@ -224,11 +226,18 @@ export class Daemon {
     const { idleExitMs = Number.POSITIVE_INFINITY } = this.#config.daemon;
     const isIdle =
       decision?.act === "keep" && !trouble && idleExitMs < (rest?.forMs ?? Number.POSITIVE_INFINITY);
-    const wakes = await this.#wakes.next({ forMs: isIdle ? idleExitMs : rest?.forMs, signal });
+    if (!isIdle) this.#idleFrom = undefined;
+    // Sleep has a longest time of its own, after which it only looks around.
+    const idleLeftMs = (): number => {
+      this.#idleFrom ??= clock.monotonic();
+      return idleExitMs - (clock.monotonic() - this.#idleFrom);
+    };
+    const wakes = await this.#wakes.next({ forMs: isIdle ? idleLeftMs() : rest?.forMs, signal });
     for (const wake of wakes) await this.#take(wake);
+    if (wakes.length > 0 || isInUse()) this.#idleFrom = undefined;
     // It has rested since: what could not be published may be published now.
     if (wakes.length === 0 && this.#served.trouble) this.#served = {};
-    return wakes.length > 0 || !isIdle || isInUse();
+    return wakes.length > 0 || !isIdle || idleLeftMs() > 0;
   }
 
   async #take(wake: Wake): Promise<void> {

@@ -669,6 +669,22 @@ describe("the end", () => {
     await ended;
   });
 
+  it("comes no sooner for an idle_exit that is longer than a daemon sleeps", async () => {
+    configure({ more: '[daemon]\nidle_exit = "24h"' });
+    const { ended } = await settled();
+    let isOver = false;
+    void ended.then(() => {
+      isOver = true;
+    });
+    for (let slept = 0; slept < 24; slept++) {
+      await vi.waitFor(() => expect(clock.sleepers()).not.toEqual([]));
+      expect(isOver).toBe(false);
+      clock.pass(60 * minute);
+      await new Promise(setImmediate);
+    }
+    await ended;
+  });
+
   it("does not come while something is due", async () => {
     configure({ more: '[daemon]\nidle_exit = "2min"' });
     answer = "ERR_NOT_ENROLLED";
