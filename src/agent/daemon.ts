@@ -3,7 +3,7 @@
 
 import { type Generation, loadCurrent } from "../assignment/generations.ts";
 import type { Config } from "../config/schema.ts";
-import { asMooringError, causeText, MooringError } from "../errors.ts";
+import { asMooringError, causeText, type ErrorCode, MooringError } from "../errors.ts";
 import { recordAttempt } from "./attempt.ts";
 import { type Attempts, tooManyAttempts } from "./attempt-history.ts";
 import { type AttemptTools, openAttempts } from "./attempts.ts";
@@ -51,7 +51,7 @@ export class Daemon {
   #finalFailure: MooringError | undefined;
   /** Why the hub key is left alone until something changes: a wrong password is not tried twice. */
   #unmendable: MooringError | undefined;
-  #isClockGivenUp = false;
+  #isClockWaitGivenUp = false;
   /** Since when, on the monotonic clock, it waits for the other one to be right. */
   #clockAwaitedFrom: number | undefined;
   /** Since when, on the monotonic clock, it has been idle. */
@@ -124,13 +124,13 @@ export class Daemon {
     this.#trouble = undefined;
     const asked = (["operator", "start"] as const).find((question) => this.#questions.has(question));
     const finalFailure = this.#finalFailure?.code;
-    const circumstances = { asked, finalFailure, isClockGivenUp: this.#isClockGivenUp } as const;
+    const circumstances = { asked, finalFailure, isClockWaitGivenUp: this.#isClockWaitGivenUp } as const;
     try {
       const outlook = await lookAhead(this.#config, this.#attempts, circumstances, this.#options);
       this.#become({ activity: activityOf(outlook), outlook });
       return outlook;
     } catch (error) {
-      this.#trouble = this.#troubled("identity.unreadable", error);
+      this.#trouble = this.#troubled(isOfState(error) ? "state.unreadable" : "identity.unreadable", error);
       this.#become({ activity: "stopped" });
       this.#questions.fail(this.#trouble, "operator", "start");
       return undefined;
@@ -159,7 +159,7 @@ export class Daemon {
     const about = { trigger, assignment: facts.assignment, wanted: facts.wanted };
     const decidedOn = current && { decidedOn: current.number };
     this.#finalFailure = undefined;
-    this.#isClockGivenUp = false;
+    this.#isClockWaitGivenUp = false;
     this.#interrupt = new AbortController();
     const { signal } = this.#interrupt;
     if (this.#wakes.has("reload")) return;
@@ -251,7 +251,7 @@ export class Daemon {
 
   /** Something changed, or a person has come: what failed before may work now. */
   #isNewStart(wake: Wake): boolean {
-    const isClock = wake === "clock-stepped" || (wake === "clock-waited" && !this.#isClockGivenUp);
+    const isClock = wake === "clock-stepped" || (wake === "clock-waited" && !this.#isClockWaitGivenUp);
     const { lastFailure } = this.#attempts;
     if (isClock) return lastFailure !== undefined && mayBeOfTime(lastFailure.code);
     return wake !== "clock-waited";
@@ -305,7 +305,7 @@ export class Daemon {
     openTrustedTime(this.#config, this.#attempts, this.#options)
       .awaitPlausible({ waitMs, signal })
       .then((outcome) => {
-        this.#isClockGivenUp = outcome === "gave-up";
+        this.#isClockWaitGivenUp = outcome === "gave-up";
         this.#wakes.post("clock-waited");
       })
       .catch(() => {});
@@ -331,6 +331,14 @@ export class Daemon {
     return failure;
   }
 }
+
+const stateCodes: ReadonlySet<string> = new Set<ErrorCode>([
+  "ERR_STATE_DIRECTORY",
+  "ERR_STATE_CORRUPT",
+  "ERR_STATE_FULL",
+]);
+
+const isOfState = (thrown: unknown): boolean => stateCodes.has(asMooringError(thrown).code);
 
 const heldBack = ({ because, forMs }: Extract<Decision, { act: "wait" }>): MooringError =>
   tooManyAttempts({ because, forMs: forMs ?? 0 });

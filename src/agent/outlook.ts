@@ -23,15 +23,15 @@ export interface Circumstances {
   readonly asked?: "operator" | "start" | undefined;
   /** The last attempt ended so, and nothing has changed since. */
   readonly finalFailure?: ErrorCode | undefined;
-  /** It was waited for long enough: the next attempt does not look at the clock. */
-  readonly isClockGivenUp: boolean;
+  /** The right time was waited for long enough: the next attempt does not look at the clock. */
+  readonly isClockWaitGivenUp: boolean;
 }
 
 /** Throws what reading the state and the identity's files throws. */
 export async function lookAhead(
   config: Config,
   attempts: Attempts,
-  { asked, finalFailure, isClockGivenUp }: Circumstances,
+  { asked, finalFailure, isClockWaitGivenUp }: Circumstances,
   tools: Pick<Tools, "clock" | "log">,
 ): Promise<Outlook> {
   const current = loadCurrent(config.state.directory, tools);
@@ -47,7 +47,7 @@ export async function lookAhead(
     ...plain,
     ...(finalFailure && { finalFailure }),
     pause: (trigger) => attempts.pause() ?? splayFor(trigger, config, attempts, plain),
-    isClockPlausible: isClockGivenUp || clock.state === "plausible",
+    isClockPlausible: isClockWaitGivenUp || clock.state === "plausible",
   };
   return { current, facts, decision: decide(facts) };
 }

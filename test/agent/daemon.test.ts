@@ -438,6 +438,8 @@ describe("what was not published", () => {
     symlinkSync("generations", generations);
     start();
     await becomes("stopped");
+    expect(log.named("warn")).toContain("state.unreadable");
+    expect(log.named("warn")).not.toContain("identity.unreadable");
     rmSync(generations);
     renameSync(`${generations}.away`, generations);
     clock.pass(10 * minute);
