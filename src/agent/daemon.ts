@@ -1,31 +1,26 @@
 // The long-lived agent: serves what there is, decides, acts, rests, and decides again when something happened. One loop
 // does one thing at a time; whatever fails is told, remembered, and feeds the next decision.
 
-import { type Generation, loadCurrent } from "../assignment/generations.ts";
 import type { Config } from "../config/schema.ts";
-import { asMooringError, causeText, type ErrorCode, MooringError } from "../errors.ts";
-import { recordAttempt } from "./attempt.ts";
-import { type Attempts, tooManyAttempts } from "./attempt-history.ts";
-import { type AttemptTools, openAttempts } from "./attempts.ts";
-import { mayBeOfTime } from "./clock-fault.ts";
+import { MooringError } from "../errors.ts";
+import type { Attempts } from "./attempt-history.ts";
+import { createClockWait } from "./clock-wait.ts";
 import type { Tools } from "./connect.ts";
-import { type Decision, onlyConfirms, type Reason } from "./decide.ts";
-import { activityOf, type Doing, restAfter } from "./doing.ts";
-import type { Work } from "./errand.ts";
+import { onlyConfirms, type Reason } from "./decide.ts";
+import { activityOf, type Doing, isIdleWith, restAfter, waitsForClock } from "./doing.ts";
 import { needsItsHubKey } from "./hub-key.ts";
-import { watchIdentity } from "./identity-watch.ts";
-import { lookAhead, type Outlook } from "./outlook.ts";
+import { isNewStart, type Occasion, type Wake } from "./occasions.ts";
+import { isOfState, lookAhead, type Outlook } from "./outlook.ts";
 import type { Provisioned } from "./provision.ts";
-import { createQuestions, type Question } from "./questions.ts";
-import { serve, withdraw } from "./serve.ts";
-import { openTrustedTime } from "./time.ts";
+import { createPublication } from "./publication.ts";
+import { Pursuit, type PursuitOptions } from "./pursuit.ts";
+import { answerStart, createQuestions, type Question } from "./questions.ts";
+import { openSetting, type Setting, type SettingOptions } from "./setting.ts";
+import { createStretch } from "./stretch.ts";
+import { createTroubles } from "./troubles.ts";
 import { createWakes } from "./wakes.ts";
 
-export interface DaemonOptions extends Tools, Pick<AttemptTools, "boot" | "random"> {
-  /** Reads the configuration: at the start, and when it is asked to. Throws what loadConfig() throws. */
-  readonly readConfig: () => Config;
-  /** Does what needs a TPM or a line, in a process of its own. */
-  readonly sendOnErrand: (config: Config, work: Work, signal: AbortSignal) => Promise<Provisioned | null>;
+export interface DaemonOptions extends Tools, SettingOptions, PursuitOptions {
   /** Told what it is at, whenever that changes. */
   readonly onDoing: (doing: Doing) => void;
   /** Told once a reload is over, whether the new configuration is in force or was refused. */
@@ -34,49 +29,35 @@ export interface DaemonOptions extends Tools, Pick<AttemptTools, "boot" | "rando
   readonly isInUse: () => boolean;
 }
 
-export type Occasion = "reload" | "identity-changed" | "clock-stepped";
-
-type Wake = Question | Occasion | "clock-waited";
-
 export class Daemon {
   readonly #options: DaemonOptions;
   readonly #wakes;
   readonly #questions = createQuestions();
-  #config: Config;
-  #attempts: Attempts;
-  #identityWatch: Disposable;
+  readonly #troubles;
+  readonly #setting: Setting;
+  readonly #publication;
+  readonly #pursuit: Pursuit;
+  readonly #clockWait;
+  readonly #idleness;
   #doing: Doing = { activity: "starting" };
-  /** Ends the attempt that is under way, without harm. */
-  #interrupt = new AbortController();
-  #finalFailure: MooringError | undefined;
-  /** Why the hub key is left alone until something changes: a wrong password is not tried twice. */
-  #unmendable: MooringError | undefined;
-  #isClockWaitGivenUp = false;
-  /** Since when, on the monotonic clock, it waits for the other one to be right. */
-  #clockAwaitedFrom: number | undefined;
-  /** Since when, on the monotonic clock, it has been idle. */
-  #idleFrom: number | undefined;
-  /** The generation that the outputs tell of, and what is wrong with one of them. */
-  #served: { readonly number?: number; readonly trouble?: MooringError } = {};
-  /** What could not be done here since it last looked. */
-  #trouble: MooringError | undefined;
-  /** Why the configuration is not the one on disk. */
-  #configTrouble: MooringError | undefined;
 
   constructor(options: DaemonOptions) {
     this.#options = options;
     this.#wakes = createWakes<Wake>(options.clock);
-    this.#config = options.readConfig();
-    this.#attempts = openAttempts(this.#config.state.directory, options);
-    this.#identityWatch = this.#watchIdentity();
+    this.#troubles = createTroubles(options);
+    this.#setting = openSetting(options, this.#troubles, () => this.notice("identity-changed"));
+    this.#publication = createPublication(options, this.#troubles);
+    this.#pursuit = new Pursuit(options, this.#setting, this.#troubles);
+    this.#clockWait = createClockWait(options);
+    this.#idleness = createStretch(options.clock);
   }
 
   get config(): Config {
-    return this.#config;
+    return this.#setting.config;
   }
 
   get attempts(): Attempts {
-    return this.#attempts;
+    return this.#setting.attempts;
   }
 
   get doing(): Doing {
@@ -84,27 +65,16 @@ export class Daemon {
   }
 
   /** Publishes what there is, without network or TPM. A failure is told, and the daemon goes on. */
-  async serve(): Promise<Provisioned | undefined> {
-    try {
-      const current = loadCurrent(this.#config.state.directory, this.#options);
-      const served = current && (await serve(this.#config, current, this.#options));
-      this.#noteServed(current, served);
-      return served;
-    } catch (error) {
-      this.#served = { trouble: this.#troubled("assignment.unserved", error) };
-      return undefined;
-    }
+  serve(): Promise<Provisioned | undefined> {
+    return this.#publication.serve(this.config);
   }
 
   /** Decides and acts until the signal aborts, or until there was nothing to do for `idle_exit`. */
   async run(): Promise<void> {
-    try {
-      do {
-        await this.#act(await this.#look());
-      } while (await this.#rest());
-    } finally {
-      this.#identityWatch[Symbol.dispose]();
-    }
+    using _watching = this.#setting;
+    do {
+      await this.#act(await this.#look());
+    } while (await this.#rest());
   }
 
   /** Somebody asks; resolves with what came of it. */
@@ -117,22 +87,27 @@ export class Daemon {
   /** Something happened. An attempt under the old configuration is not worth its end. */
   notice(occasion: Occasion): void {
     this.#wakes.post(occasion);
-    if (occasion === "reload") this.#interrupt.abort(new MooringError("ERR_CANCELLED", "told to start anew"));
+    if (occasion === "reload")
+      this.#pursuit.interrupt(new MooringError("ERR_CANCELLED", "told to start anew"));
   }
 
   async #look(): Promise<Outlook | undefined> {
-    this.#trouble = undefined;
+    this.#troubles.stand("look", undefined);
     const asked = (["operator", "start"] as const).find((question) => this.#questions.has(question));
-    const finalFailure = this.#finalFailure?.code;
-    const circumstances = { asked, finalFailure, isClockWaitGivenUp: this.#isClockWaitGivenUp } as const;
+    const finalFailure = this.#pursuit.finalFailure?.code;
+    const circumstances = { asked, finalFailure, isClockWaitGivenUp: this.#clockWait.isGivenUp };
     try {
-      const outlook = await lookAhead(this.#config, this.#attempts, circumstances, this.#options);
+      const outlook = await lookAhead(this.config, this.attempts, circumstances, this.#options);
       this.#become({ activity: activityOf(outlook), outlook });
       return outlook;
     } catch (error) {
-      this.#trouble = this.#troubled(isOfState(error) ? "state.unreadable" : "identity.unreadable", error);
+      const trouble = this.#troubles.tell(
+        isOfState(error) ? "state.unreadable" : "identity.unreadable",
+        error,
+      );
+      this.#troubles.stand("look", trouble);
       this.#become({ activity: "stopped" });
-      this.#questions.fail(this.#trouble, "operator", "start");
+      this.#questions.fail(trouble, "operator", "start");
       return undefined;
     }
   }
@@ -141,204 +116,89 @@ export class Daemon {
     if (!outlook) return;
     const { decision, current, asked } = outlook;
     if (decision.act === "provision") return this.#provision(decision, outlook);
-    if (decision.act === "withdraw" && current) await this.#withdraw(current, decision);
-    else if (current && needsItsHubKey(current)) await this.#mendHubKey();
+    if (decision.act === "withdraw" && current)
+      await this.#publication.withdraw(this.config, current, decision);
+    else if (current && needsItsHubKey(current))
+      this.#troubles.stand("look", await this.#pursuit.mendHubKey());
 
-    if (asked !== "start" && current?.number === this.#served.number) return;
+    if (asked !== "start" && this.#publication.tellsOf(current)) return;
     const served = await this.serve();
     // Who asks only now is answered by the next look.
-    if (asked !== "start") return;
-    if (decision.act === "wait" && !onlyConfirms(decision.trigger))
-      this.#questions.fail(heldBack(decision), "start");
-    else if (served) this.#questions.answer(served, "start");
-    else if (this.#served.trouble) this.#questions.fail(this.#served.trouble, "start");
+    if (asked === "start")
+      answerStart(this.#questions, { decision, served, trouble: this.#troubles.at("outputs") });
   }
 
-  async #provision(reason: Reason, { current, facts }: Outlook): Promise<void> {
-    const { trigger, because } = reason;
-    const about = { trigger, assignment: facts.assignment, wanted: facts.wanted };
-    const decidedOn = current && { decidedOn: current.number };
-    this.#finalFailure = undefined;
-    this.#isClockWaitGivenUp = false;
-    this.#interrupt = new AbortController();
-    const { signal } = this.#interrupt;
+  async #provision(reason: Reason, outlook: Outlook): Promise<void> {
+    this.#clockWait.forget();
     if (this.#wakes.has("reload")) return;
-    try {
-      const done = await recordAttempt(this.#config, this.#attempts, about, () =>
-        this.#errand({ do: "provision", reason: { trigger, because }, ...decidedOn }, signal),
-      );
-      if (done) this.#questions.answer(done, "operator", "start");
-    } catch (error) {
-      const failure = this.#troubled("provisioning.failed", error);
-      // Whoever asked for it is answered by the attempt under the new configuration.
-      if (signal.aborted) return;
-      if (failure.retry === "never") this.#finalFailure = failure;
-      const served = onlyConfirms(trigger) && this.#questions.has("start") && (await this.serve());
+    const end = await this.#pursuit.provision(reason, outlook);
+    if ("failure" in end && onlyConfirms(reason.trigger) && this.#questions.has("start")) {
+      const served = await this.serve();
       if (served) this.#questions.answer(served, "start");
-      this.#questions.fail(failure, "operator", "start");
     }
-  }
-
-  #noteServed(current: Generation | undefined, done: Provisioned | undefined): void {
-    const trouble = done?.outputs.find(({ error }) => error)?.error;
-    this.#served = { ...(current && { number: current.number }), ...(trouble && { trouble }) };
-  }
-
-  async #withdraw(current: Generation, reason: Reason): Promise<void> {
-    try {
-      this.#noteServed(current, await withdraw(this.#config, current, reason, this.#options));
-    } catch (error) {
-      this.#trouble = this.#troubled("assignment.not-withdrawn", error);
-    }
-  }
-
-  async #mendHubKey(): Promise<void> {
-    this.#trouble = this.#unmendable;
-    if (this.#trouble) return;
-    try {
-      await this.#errand({ do: "mend-hub-key" });
-    } catch (error) {
-      this.#trouble = this.#troubled("hub-key.unmended", error);
-      if (this.#trouble.retry === "never") this.#unmendable = this.#trouble;
-    }
-  }
-
-  #errand(work: Work, interrupt?: AbortSignal): Promise<Provisioned | null> {
-    const { sendOnErrand, signal } = this.#options;
-    return sendOnErrand(this.#config, work, interrupt ? AbortSignal.any([signal, interrupt]) : signal);
+    // Whoever asked for what was interrupted is answered by the attempt under the new configuration.
+    this.#questions.close(end, "operator", "start");
   }
 
   /** Until something happens or is due. False when it is time to leave. */
   async #rest(): Promise<boolean> {
     const { clock, signal, isInUse } = this.#options;
     const { outlook } = this.#doing;
-    const decision = outlook?.decision;
-    const trouble = this.#whatTroubles();
+    const trouble = this.#troubles.first;
     const rest = restAfter(outlook, trouble);
     if (!rest || rest.forMs > 0) {
       const next = rest && { at: clock.monotonic() + rest.forMs, because: rest.because };
       this.#become({ ...this.#doing, ...(next && { next }) });
     }
 
-    const needsClock = decision?.act === "wait" && decision.forMs === undefined;
-    if (!needsClock) this.#clockAwaitedFrom = undefined;
-    using _waiting = needsClock ? this.#awaitClock() : undefined;
-    const { idleExitMs = Number.POSITIVE_INFINITY } = this.#config.daemon;
-    const isIdle =
-      decision?.act === "keep" && !trouble && idleExitMs < (rest?.forMs ?? Number.POSITIVE_INFINITY);
-    if (!isIdle) this.#idleFrom = undefined;
-    // Sleep has a longest time of its own, after which it only looks around.
-    const idleLeftMs = (): number => {
-      this.#idleFrom ??= clock.monotonic();
-      return idleExitMs - (clock.monotonic() - this.#idleFrom);
-    };
-    const wakes = await this.#wakes.next({ forMs: isIdle ? idleLeftMs() : rest?.forMs, signal });
+    using _waiting = this.#clockWaitFor(outlook);
+    const { idleExitMs = Number.POSITIVE_INFINITY } = this.config.daemon;
+    const isIdle = isIdleWith(outlook, trouble) && idleExitMs < (rest?.forMs ?? Number.POSITIVE_INFINITY);
+    if (!isIdle) this.#idleness.end();
+    // Sleep has a longest time of its own, after which the daemon only looks around.
+    const forMs = isIdle ? this.#idleness.leftOf(idleExitMs) : rest?.forMs;
+    const wakes = await this.#wakes.next({ forMs, signal });
     for (const wake of wakes) await this.#take(wake);
-    if (wakes.length > 0 || isInUse()) this.#idleFrom = undefined;
-    // It has rested since: what could not be published may be published now.
-    if (wakes.length === 0 && this.#served.trouble) this.#served = {};
-    return wakes.length > 0 || !isIdle || idleLeftMs() > 0;
+    if (wakes.length > 0 || isInUse()) this.#idleness.end();
+    // It has rested since.
+    if (wakes.length === 0) this.#publication.tryAgain();
+    return wakes.length > 0 || !isIdle || this.#idleness.leftOf(idleExitMs) > 0;
+  }
+
+  #clockWaitFor(outlook: Outlook | undefined): Disposable | undefined {
+    if (outlook && waitsForClock(outlook))
+      return this.#clockWait.goOn(this.#setting, () => this.#wakes.post("clock-waited"));
+    this.#clockWait.pass();
+    return undefined;
   }
 
   async #take(wake: Wake): Promise<void> {
     if (wake === "reload") return this.#reload();
-    if (wake === "roll-back") return this.#rollBack();
+    if (wake === "roll-back") return this.#questions.close(await this.#pursuit.rollBack(), "roll-back");
     const isPerson = wake === "start" || wake === "operator";
     // An attempt that was under way has answered already.
     if (isPerson && !this.#questions.has(wake)) return;
-    if (this.#isNewStart(wake)) this.#startAnew({ isBusyForgiven: isPerson });
+    const isClockWaitGivenUp = this.#clockWait.isGivenUp;
+    if (isNewStart(wake, { lastFailure: this.attempts.lastFailure, isClockWaitGivenUp }))
+      this.#startAnew({ isBusyForgiven: isPerson });
   }
 
-  /** Something changed, or a person has come: what failed before may work now. */
-  #isNewStart(wake: Wake): boolean {
-    const isClock = wake === "clock-stepped" || (wake === "clock-waited" && !this.#isClockWaitGivenUp);
-    const { lastFailure } = this.#attempts;
-    if (isClock) return lastFailure !== undefined && mayBeOfTime(lastFailure.code);
-    return wake !== "clock-waited";
+  async #reload(): Promise<void> {
+    const { endpoint } = this.config.provisioning;
+    this.#setting.reload();
+    this.#startAnew({ isBusyForgiven: endpoint !== this.config.provisioning.endpoint });
+    await this.serve();
+    this.#options.onReloaded();
   }
 
   #startAnew(how: { isBusyForgiven: boolean }): void {
-    this.#attempts.forgive(how);
-    this.#finalFailure = undefined;
-    this.#unmendable = undefined;
-  }
-
-  /** A configuration that cannot be read leaves the old one in force. */
-  async #reload(): Promise<void> {
-    const { readConfig, log, onReloaded } = this.#options;
-    const { endpoint } = this.#config.provisioning;
-    try {
-      this.#config = readConfig();
-      this.#attempts = openAttempts(this.#config.state.directory, this.#options);
-      this.#identityWatch[Symbol.dispose]();
-      this.#identityWatch = this.#watchIdentity();
-      this.#configTrouble = undefined;
-      log.info("config.read-again");
-    } catch (error) {
-      this.#configTrouble = this.#troubled("config.refused", error);
-    }
-    this.#startAnew({ isBusyForgiven: endpoint !== this.#config.provisioning.endpoint });
-    await this.serve();
-    onReloaded();
-  }
-
-  #watchIdentity(): Disposable {
-    return watchIdentity(this.#config, () => this.notice("identity-changed"), this.#options);
-  }
-
-  async #rollBack(): Promise<void> {
-    try {
-      const done = await this.#errand({ do: "roll-back" });
-      if (done) this.#questions.answer(done, "roll-back");
-    } catch (error) {
-      this.#questions.fail(this.#troubled("rollback.failed", error), "roll-back");
-    }
-  }
-
-  /** Posts a wake when the clock is right, or was waited for long enough, in however many rests. */
-  #awaitClock(): Disposable {
-    const over = new AbortController();
-    const { signal } = over;
-    const now = this.#options.clock.monotonic();
-    this.#clockAwaitedFrom ??= now;
-    const waitMs = Math.max(0, this.#config.daemon.clockWaitMs - (now - this.#clockAwaitedFrom));
-    openTrustedTime(this.#config, this.#attempts, this.#options)
-      .awaitPlausible({ waitMs, signal })
-      .then((outcome) => {
-        this.#isClockWaitGivenUp = outcome === "gave-up";
-        this.#wakes.post("clock-waited");
-      })
-      .catch(() => {});
-    return { [Symbol.dispose]: () => over.abort() };
+    this.attempts.forgive(how);
+    this.#pursuit.startAnew();
   }
 
   #become({ trouble: _before, ...doing }: Doing): void {
-    const trouble = this.#whatTroubles();
+    const trouble = this.#troubles.first;
     this.#doing = { ...doing, ...(trouble && { trouble }) };
     this.#options.onDoing(this.#doing);
   }
-
-  #whatTroubles(): MooringError | undefined {
-    return this.#trouble ?? this.#served.trouble ?? this.#configTrouble;
-  }
-
-  /** Tells of a failure that ends nothing. Being told to stop is none, and ends all. */
-  #troubled(event: string, thrown: unknown): MooringError {
-    this.#options.signal.throwIfAborted();
-    const failure = asMooringError(thrown);
-    const { code, hint } = failure;
-    if (code !== "ERR_CANCELLED") this.#options.log.warn(event, { code, error: causeText(failure), hint });
-    return failure;
-  }
 }
-
-const stateCodes: ReadonlySet<string> = new Set<ErrorCode>([
-  "ERR_STATE_DIRECTORY",
-  "ERR_STATE_CORRUPT",
-  "ERR_STATE_FULL",
-]);
-
-const isOfState = (thrown: unknown): boolean => stateCodes.has(asMooringError(thrown).code);
-
-const heldBack = ({ because, forMs }: Extract<Decision, { act: "wait" }>): MooringError =>
-  tooManyAttempts({ because, forMs: forMs ?? 0 });

@@ -28,6 +28,14 @@ export function activityOf({ decision }: Outlook): Doing["activity"] {
   }
 }
 
+/** The time until the clock is right cannot be told. */
+export const waitsForClock = ({ decision }: Outlook): boolean =>
+  decision.act === "wait" && decision.forMs === undefined;
+
+/** Nothing is to be done, and nothing is in the way. */
+export const isIdleWith = (outlook: Outlook | undefined, trouble: MooringError | undefined): boolean =>
+  outlook?.decision.act === "keep" && !trouble;
+
 export interface Rest {
   readonly forMs: number;
   readonly because: string;

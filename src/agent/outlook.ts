@@ -3,7 +3,7 @@
 
 import { type Generation, loadCurrent } from "../assignment/generations.ts";
 import type { Config } from "../config/schema.ts";
-import type { ErrorCode } from "../errors.ts";
+import { asMooringError, type ErrorCode } from "../errors.ts";
 import type { Attempts, Pause } from "./attempt-history.ts";
 import type { Tools } from "./connect.ts";
 import { type Decision, decide, type Facts, type Trigger } from "./decide.ts";
@@ -51,6 +51,15 @@ export async function lookAhead(
   };
   return { current, facts, decision: decide(facts) };
 }
+
+const stateCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "ERR_STATE_DIRECTORY",
+  "ERR_STATE_CORRUPT",
+  "ERR_STATE_FULL",
+]);
+
+/** Whether it was the state that could not be read, and not the identity. */
+export const isOfState = (thrown: unknown): boolean => stateCodes.has(asMooringError(thrown).code);
 
 /** What reaches a whole fleet in one moment, each gateway acts on in its own. */
 function splayFor(trigger: Trigger, config: Config, attempts: Attempts, facts: Facts): Pause | undefined {

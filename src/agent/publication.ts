@@ -1,0 +1,54 @@
+// What the daemon has published: which generation the outputs tell of, and what is wrong with one of them.
+
+import { type Generation, loadCurrent } from "../assignment/generations.ts";
+import type { Config } from "../config/schema.ts";
+import type { Tools } from "./connect.ts";
+import type { Reason } from "./decide.ts";
+import type { Provisioned } from "./provision.ts";
+import { serve, withdraw } from "./serve.ts";
+import type { Troubles } from "./troubles.ts";
+
+export interface Publication {
+  /** Whether the outputs tell of it already. */
+  tellsOf(current: Generation | undefined): boolean;
+  /** Publishes what there is, without network or TPM. Undefined where that is nothing, and after a failure. */
+  serve(config: Config): Promise<Provisioned | undefined>;
+  /** Takes it back. A failure stands in the way of the look. */
+  withdraw(config: Config, current: Generation, reason: Reason): Promise<void>;
+  /** What could not be published may be published now. */
+  tryAgain(): void;
+}
+
+export function createPublication(tools: Tools, troubles: Troubles): Publication {
+  let number: number | undefined;
+  const note = (current: Generation | undefined, done: Provisioned | undefined): void => {
+    number = current?.number;
+    // The log has it already.
+    troubles.stand("outputs", done?.outputs.find(({ error }) => error)?.error);
+  };
+  return {
+    tellsOf: (current) => current?.number === number,
+    serve: async (config) => {
+      try {
+        const current = loadCurrent(config.state.directory, tools);
+        const served = current && (await serve(config, current, tools));
+        note(current, served);
+        return served;
+      } catch (error) {
+        number = undefined;
+        troubles.stand("outputs", troubles.tell("assignment.unserved", error));
+        return undefined;
+      }
+    },
+    withdraw: async (config, current, reason) => {
+      try {
+        note(current, await withdraw(config, current, reason, tools));
+      } catch (error) {
+        troubles.stand("look", troubles.tell("assignment.not-withdrawn", error));
+      }
+    },
+    tryAgain: () => {
+      if (troubles.at("outputs")) note(undefined, undefined);
+    },
+  };
+}
