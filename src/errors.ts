@@ -125,6 +125,11 @@ export const errorTable = {
     69,
     "check [provisioning] proxy, or HTTPS_PROXY and NO_PROXY, and the proxy's credentials",
   ),
+  ERR_PROXY_AUTHORIZATION: row(
+    "later",
+    77,
+    "give the proxy's user:password in the file that [provisioning] proxy_credentials_file names, or in HTTPS_PROXY",
+  ),
   ERR_TLS_SERVER: row(
     "later",
     69,

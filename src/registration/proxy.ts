@@ -2,7 +2,7 @@
 
 import { request as httpRequest } from "node:http";
 import type { Socket } from "node:net";
-import { MooringError } from "../errors.ts";
+import { type ErrorCode, MooringError } from "../errors.ts";
 
 interface Target {
   readonly host: string;
@@ -24,7 +24,8 @@ export async function proxyFromEnvironment({ host, port }: Target): Promise<stri
 
 /**
  * A tunnel to the target through an `http://` or `https://` proxy, with Basic credentials from its URL. `anchors` says
- * whom to trust about the certificate of an `https://` one. Throws ERR_PROXY, or the signal's reason.
+ * whom to trust about the certificate of an `https://` one.
+ * @throws MooringError ERR_PROXY, ERR_PROXY_AUTHORIZATION; or the signal's reason
  */
 export async function connectThroughProxy(
   proxyUrl: string,
@@ -38,11 +39,9 @@ export async function connectThroughProxy(
   const credentials = `${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`;
   signal.throwIfAborted();
   return new Promise((resolve, reject) => {
-    const fail = (why: string, cause?: unknown): void =>
+    const fail = (why: string, cause?: unknown, code: ErrorCode = "ERR_PROXY"): void =>
       reject(
-        new MooringError("ERR_PROXY", `cannot reach ${host}:${port} through the proxy ${shown}: ${why}`, {
-          cause,
-        }),
+        new MooringError(code, `cannot reach ${host}:${port} through the proxy ${shown}: ${why}`, { cause }),
       );
     const tunnel = request({
       host: proxy.hostname.replace(/^\[|\]$/g, ""),
@@ -71,9 +70,9 @@ export async function connectThroughProxy(
         return;
       }
       socket.destroy();
-      fail(
-        answer.statusCode === 407 ? "it wants other credentials (407)" : `it answered ${answer.statusCode}`,
-      );
+      if (answer.statusCode === 407)
+        fail("it wants other credentials (407)", undefined, "ERR_PROXY_AUTHORIZATION");
+      else fail(`it answered ${answer.statusCode}`);
     });
     tunnel.once("response", (answer) => {
       answer.destroy();

@@ -14,7 +14,7 @@ const connectTimeoutMs = 10_000;
 /**
  * Connects and verifies. With extra trust anchors the server is first checked against those alone: reading the
  * system's store costs more than the whole handshake, and what they vouch for is trusted either way.
- * @throws MooringError ERR_DNS, ERR_CONNECT, ERR_PROXY, ERR_TLS_SERVER, ERR_TLS_CLIENT; or the signal's reason
+ * @throws MooringError ERR_DNS, ERR_CONNECT, ERR_PROXY*, ERR_TLS_SERVER, ERR_TLS_CLIENT; or the signal's reason
  */
 export async function openTlsSocket(
   endpoint: Endpoint,

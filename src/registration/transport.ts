@@ -24,7 +24,7 @@ export interface DpsAnswer {
 
 export interface Transport {
   readonly name: TransportName;
-  /** Throws MooringError (ERR_DNS, ERR_CONNECT, ERR_PROXY, ERR_TLS_*, ERR_CONNECTION_LOST), or the signal's reason. */
+  /** Throws MooringError (ERR_DNS, ERR_CONNECT, ERR_PROXY*, ERR_TLS_*, ERR_CONNECTION_LOST), or the signal's reason. */
   send(request: DpsRequest, options: { signal: AbortSignal }): Promise<DpsAnswer>;
   close(): Promise<void>;
 }

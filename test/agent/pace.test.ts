@@ -112,6 +112,8 @@ describe("the retry classes", () => {
       "ERR_TPM_HANDLE_OCCUPIED",
       "ERR_TPM_KEY_REJECTED",
       "ERR_TPM_COMMAND",
+      // Directories lock accounts over wrong passwords.
+      "ERR_PROXY_AUTHORIZATION",
       "ERR_TLS_SERVER",
       "ERR_TLS_CLIENT",
       // Mended at the service.

@@ -88,6 +88,7 @@ const ways: Record<ErrorCode, Way> = {
   ERR_DNS: within("refusal.test.ts"),
   ERR_CONNECT: within("transport-choice.test.ts"),
   ERR_PROXY: within("transport-choice.test.ts"),
+  ERR_PROXY_AUTHORIZATION: within("transport-choice.test.ts"),
   ERR_TLS_SERVER: within("refusal.test.ts"),
   ERR_TLS_CLIENT: async () => {
     const gateway = aGateway();

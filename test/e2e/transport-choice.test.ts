@@ -190,16 +190,16 @@ describe("a proxy", () => {
   });
 
   it.each([
-    ["that wants credentials", { credentials: "plant7:right" }, "407"],
-    ["that lets nobody out", { refusal: "403 Forbidden" }, "403"],
-  ])("%s is named with its answer", async (_what, options, status) => {
+    ["that wants credentials", { credentials: "plant7:right" }, "407", "ERR_PROXY_AUTHORIZATION"],
+    ["that lets nobody out", { refusal: "403 Forbidden" }, "403", "ERR_PROXY"],
+  ] as const)("%s is named with its answer", async (_what, options, status, code) => {
     await using strict = await startHttpProxy(options);
     gateway.keepSecret("wr0ng-w0rd");
     gateway.configure(service, {
       identity,
       provisioning: `transport = "https"\nproxy = "http://plant7:wr0ng-w0rd@127.0.0.1:${strict.port}"`,
     });
-    expect((await refuse(gateway.run("provision"), "ERR_PROXY"))["message"]).toContain(status);
+    expect((await refuse(gateway.run("provision"), code))["message"]).toContain(status);
   });
 
   it("that speaks TLS itself is passed when it is trusted", async () => {

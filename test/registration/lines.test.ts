@@ -345,8 +345,9 @@ describe("a proxy", () => {
     const error = await thrownBy(() =>
       send(https(endpoint(1, { proxy: `http://user:hunter2@127.0.0.1:${via}` }))),
     );
-    expect(error.code).toBe("ERR_PROXY");
+    expect(error).toMatchObject({ code: "ERR_PROXY_AUTHORIZATION", retry: "later" });
     expect(error.message).toContain("407");
+    expect(error.hint).toContain("proxy_credentials_file");
     expect(JSON.stringify([error.message, error.details, String(error.cause)])).not.toContain("hunter2");
   });
 

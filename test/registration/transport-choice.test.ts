@@ -36,9 +36,16 @@ describe("falling back", () => {
     expect(anotherTransportMayHelp(new MooringError(code, "x"))).toBe(true);
   });
 
-  it.each(["ERR_UNAUTHORIZED", "ERR_NOT_ENROLLED", "ERR_DEADLINE", "ERR_DNS", "ERR_TLS_CLIENT"] as const)(
-    "does not help against %s",
-    (code) => expect(anotherTransportMayHelp(new MooringError(code, "x"))).toBe(false),
+  it.each([
+    "ERR_UNAUTHORIZED",
+    "ERR_NOT_ENROLLED",
+    "ERR_DEADLINE",
+    "ERR_DNS",
+    "ERR_TLS_CLIENT",
+    // Each transport would show the same credentials, and directories lock accounts over it.
+    "ERR_PROXY_AUTHORIZATION",
+  ] as const)("does not help against %s", (code) =>
+    expect(anotherTransportMayHelp(new MooringError(code, "x"))).toBe(false),
   );
 
   it("does not hide what is no failure of a line", () => {
