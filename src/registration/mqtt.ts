@@ -16,6 +16,9 @@ import { mqttUsername, operationTopic, parseResponseTopic, registerTopic, respon
 /** Longest silence that common load balancers bear, with room to spare. */
 const keepAliveSeconds = 180;
 
+/** DPS's messages have at most 96 KB; what sends more than this for one question is not DPS. */
+const maxAnswerBytes = 256 * 1024;
+
 /** How long a server may take to close the line after DISCONNECT. */
 const goodbyeMs = 1_000;
 
@@ -57,6 +60,8 @@ class Session {
   readonly #where: string;
   readonly #waiting = new Map<string, (answer: DpsAnswer) => void>();
   readonly #lost: Promise<never>;
+  /** Bytes that came since the last question. */
+  #taken = 0;
 
   private constructor(line: Duplex, where: string, connect: IClientOptions) {
     const client = new MqttClient(() => line as never, connect);
@@ -68,6 +73,14 @@ class Session {
       client.on("close", () =>
         reject(new MooringError("ERR_CONNECTION_LOST", `${where} closed the MQTT session`)),
       );
+      // The client's parser keeps whatever is announced, up to 256 MiB.
+      line.on("data", (bytes: Uint8Array) => {
+        this.#taken += bytes.length;
+        if (this.#taken <= maxAnswerBytes) return;
+        const why = `what ${where} answers is longer than ${maxAnswerBytes} bytes`;
+        reject(new MooringError("ERR_PROTOCOL", why));
+        line.destroy();
+      });
     });
     this.#lost.catch(() => {});
     client.on("message", (topic, payload) => this.#receive(topic, payload));
@@ -115,6 +128,7 @@ class Session {
 
   async ask(question: DpsRequest, signal: AbortSignal): Promise<DpsAnswer> {
     const requestId = randomUUID();
+    this.#taken = 0;
     const [topic, payload] =
       question.kind === "register"
         ? [registerTopic(requestId), JSON.stringify(question.body)]

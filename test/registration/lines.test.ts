@@ -3,6 +3,7 @@
 import { createServer as createHttpsServer, type ServerOptions } from "node:https";
 import { createServer as createTcpServer, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
+import mqttPacket from "mqtt-packet";
 import { afterEach, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { WebSocketServer } from "ws";
 import { causeText } from "../../src/errors.ts";
@@ -241,12 +242,52 @@ describe("MQTT", () => {
     expect((await thrownBy(() => send(transport))).code).toBe("ERR_UNAUTHORIZED");
   });
 
+  it("takes no more of an answer than one of DPS can have, however much is announced", async () => {
+    const more = Buffer.alloc(65_536);
+    let taken = 0;
+    const port = await mqttServer({
+      published: (socket) => {
+        // PUBLISH of 256 MiB less a byte.
+        socket.write(Buffer.from([0x30, 0xff, 0xff, 0xff, 0x7f]));
+        const flood = (): void => {
+          if (socket.destroyed || taken > 64 * 1024 * 1024) return;
+          taken += more.length;
+          socket.write(more, flood);
+        };
+        flood();
+      },
+    });
+    const error = await thrownBy(() => send(keep(openMqtt("mqtt", endpoint(port), { clientVersion: "t" }))));
+    expect(error.code).toBe("ERR_PROTOCOL");
+    expect(taken).toBeLessThan(64 * 1024 * 1024);
+  });
+
   it("names a server that does not switch to WebSockets", async () => {
     const port = await rawHttps((socket) => socket.end(json("{}", "HTTP/1.1 404 Not Found")));
     const transport = keep(openMqtt("mqtt-ws", endpoint(port), { clientVersion: "t" }));
     expect((await thrownBy(() => send(transport))).code).toBe("ERR_PROTOCOL");
   });
 });
+
+/** An MQTT server that takes everybody, lets them subscribe, and does not answer by itself. */
+async function mqttServer({
+  subscribed = (socket, id) => void socket.write(Buffer.from([0x90, 3, id >> 8, id & 0xff, 1])),
+  published = () => {},
+}: {
+  subscribed?: (socket: Socket, id: number) => void;
+  published?: (socket: Socket) => void;
+}): Promise<number> {
+  const listening = createTlsServer(server(ours), (socket) => {
+    const parser = mqttPacket.parser();
+    parser.on("packet", (packet) => {
+      if (packet.cmd === "connect") socket.write(Buffer.from([0x20, 2, 0, 0]));
+      if (packet.cmd === "subscribe") subscribed(socket, packet.messageId ?? 0);
+      if (packet.cmd === "publish") published(socket);
+    });
+    socket.on("data", (bytes) => parser.parse(bytes)).on("error", () => {});
+  });
+  return listen(keep(listening));
+}
 
 describe("MQTT over WebSockets", () => {
   const overWebSockets = (port: number): Transport =>
