@@ -19,6 +19,10 @@ const keepAliveSeconds = 180;
 /** DPS's messages have at most 96 KB; what sends more than this for one question is not DPS. */
 const maxAnswerBytes = 256 * 1024;
 
+/** A server that has gone without a word is noticed by this, and not by the end of the whole attempt. */
+const subscribeTimeoutMs = 10_000;
+const answerTimeoutMs = 30_000;
+
 /** How long a server may take to close the line after DISCONNECT. */
 const goodbyeMs = 1_000;
 
@@ -111,13 +115,18 @@ class Session {
     const session = new Session(line, where, connect);
     try {
       await session.#race(signal, (done) => session.#client.once("connect", () => done(undefined)));
-      await session.#race(signal, (done, fail) =>
-        session.#client.subscribe(responseFilter, { qos: 1 }, (error, granted) => {
-          if (error) fail(session.#failure(error));
-          else if (granted?.[0] && granted[0].qos > 1)
-            fail(new MooringError("ERR_PROTOCOL", `${where} refused the subscription to ${responseFilter}`));
-          else done(undefined);
-        }),
+      await session.#race(
+        signal,
+        (done, fail) =>
+          session.#client.subscribe(responseFilter, { qos: 1 }, (error, granted) => {
+            if (error) fail(session.#failure(error));
+            else if (granted?.[0] && granted[0].qos > 1)
+              fail(
+                new MooringError("ERR_PROTOCOL", `${where} refused the subscription to ${responseFilter}`),
+              );
+            else done(undefined);
+          }),
+        subscribeTimeoutMs,
       );
       return session;
     } catch (error) {
@@ -134,10 +143,14 @@ class Session {
         ? [registerTopic(requestId), JSON.stringify(question.body)]
         : [operationTopic(requestId, question.operationId), " "];
     try {
-      return await this.#race<DpsAnswer>(signal, (done, fail) => {
-        this.#waiting.set(requestId, done);
-        this.#client.publish(topic, payload, { qos: 1 }, (error) => error && fail(this.#failure(error)));
-      });
+      return await this.#race<DpsAnswer>(
+        signal,
+        (done, fail) => {
+          this.#waiting.set(requestId, done);
+          this.#client.publish(topic, payload, { qos: 1 }, (error) => error && fail(this.#failure(error)));
+        },
+        answerTimeoutMs,
+      );
     } finally {
       this.#waiting.delete(requestId);
     }
@@ -165,20 +178,26 @@ class Session {
     });
   }
 
-  /** Settles with the act, the loss of the session, or the signal: whichever is first. */
+  /** Settles with the act, the loss of the session, the signal, or the end of patience: whichever is first. */
   async #race<T>(
     signal: AbortSignal,
     act: (done: (value: T) => void, fail: (error: Error) => void) => void,
+    patienceMs?: number,
   ): Promise<T> {
     signal.throwIfAborted();
+    let timer: NodeJS.Timeout | undefined;
     let onAbort = (): void => {};
     const aborted = new Promise<never>((_resolve, reject) => {
       onAbort = () => reject(signal.reason);
       signal.addEventListener("abort", onAbort, { once: true });
+      if (patienceMs === undefined) return;
+      const why = `${this.#where} said nothing over MQTT within ${patienceMs / 1000} s`;
+      timer = setTimeout(() => reject(new MooringError("ERR_CONNECTION_LOST", why)), patienceMs);
     });
     try {
       return await Promise.race([new Promise<T>(act), this.#lost, aborted]);
     } finally {
+      clearTimeout(timer);
       signal.removeEventListener("abort", onAbort);
     }
   }

@@ -242,6 +242,25 @@ describe("MQTT", () => {
     expect((await thrownBy(() => send(transport))).code).toBe("ERR_UNAUTHORIZED");
   });
 
+  it.each<[string, number, (reached: () => void) => Parameters<typeof mqttServer>[0]]>([
+    ["subscribe", 10_000, (reached) => ({ subscribed: reached })],
+    ["ask", 30_000, (reached) => ({ published: reached })],
+  ])("counts as lost when it lets us %s and says nothing", async (_what, patienceMs, silence) => {
+    const reached = Promise.withResolvers<void>();
+    const port = await mqttServer(silence(reached.resolve));
+    const timers = vi.spyOn(globalThis, "setTimeout");
+    const sent = thrownBy(() => send(keep(openMqtt("mqtt", endpoint(port), { clientVersion: "t" }))));
+    await reached.promise;
+    // Its patience, without the wait for its end.
+    const patience = timers.mock.calls.findLast(([, ms]) => ms === patienceMs)?.[0] as () => void;
+    timers.mockRestore();
+    patience();
+    expect(await sent).toMatchObject({
+      code: "ERR_CONNECTION_LOST",
+      message: expect.stringContaining(`within ${patienceMs / 1000} s`),
+    });
+  });
+
   it("takes no more of an answer than one of DPS can have, however much is announced", async () => {
     const more = Buffer.alloc(65_536);
     let taken = 0;
