@@ -75,7 +75,12 @@ const mostSockets = 4;
 const pageItems = "1000";
 
 export function openServiceClient({ connection, ca, clock, patience }: ServiceClientOptions): ServiceClient {
-  const agent = new Agent({ keepAlive: true, maxSockets: mostSockets, ...(ca !== undefined && { ca }) });
+  const agent = new Agent({
+    keepAlive: true,
+    maxSockets: mostSockets,
+    rejectUnauthorized: true, // whatever NODE_TLS_REJECT_UNAUTHORIZED says
+    ...(ca !== undefined && { ca }),
+  });
   const line: Line = { connection, agent, clock };
   const askOnce: Ask = (question) => exchange(line, question);
   const ask = patience ? patient(askOnce, patience) : askOnce;

@@ -26,7 +26,12 @@ export function createWebhook({ clock, ca, timeoutMs = 10_000 }: WebhookOptions)
   // The system's store is read when it is first needed: it takes a while, and most services call no webhook.
   let agent: Agent | undefined;
   const post: Webhook = (url, body, { signal }) => {
-    agent ??= new Agent({ keepAlive: true, maxSockets: 64, ca: [...systemAnchors(), ...(ca ? [ca] : [])] });
+    agent ??= new Agent({
+      keepAlive: true,
+      maxSockets: 64,
+      rejectUnauthorized: true, // whatever NODE_TLS_REJECT_UNAUTHORIZED says
+      ca: [...systemAnchors(), ...(ca ? [ca] : [])],
+    });
     const options = { agent, method: "POST", headers: { "content-type": "application/json; charset=utf-8" } };
     return withDeadline(timeoutMs, { clock, signal }, async (deadline) => {
       try {

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { openServiceClient, type ServiceClient } from "../../src/enrollment/client.ts";
 import { parseConnectionString } from "../../src/enrollment/connection-string.ts";
 import type { RunningService } from "../../src/service/service.ts";
@@ -134,6 +134,14 @@ describe("a failure is told in the words of the error table", () => {
   it("when the CA is not trusted", async () => {
     const error = await thrownBy(() => open(undefined, "").enrollments.get("x", waiting));
     expect(error).toMatchObject({ code: "ERR_TLS_SERVER", hint: expect.stringContaining("--ca-file") });
+  });
+
+  it("when the CA is not trusted, whatever the environment allows others", async () => {
+    vi.stubEnv("NODE_TLS_REJECT_UNAUTHORIZED", "0");
+    onTestFinished(() => void vi.unstubAllEnvs());
+    expect((await thrownBy(() => open(undefined, "").enrollments.get("x", waiting))).code).toBe(
+      "ERR_TLS_SERVER",
+    );
   });
 
   it("when the other side does not speak TLS", async () => {

@@ -3,7 +3,7 @@
 import { once } from "node:events";
 import type { RequestListener } from "node:http";
 import { createServer } from "node:https";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { createWebhook, type WebhookOptions } from "../../src/service/webhook.ts";
 import { systemClock } from "../../src/system/clock.ts";
 import { thrownBy } from "../support/thrown.ts";
@@ -45,7 +45,9 @@ describe("a webhook", () => {
     });
   });
 
-  it("is not called at a server that nobody vouches for", async () => {
+  it.each(["", "0"])("is not called at a server that nobody vouches for (%j)", async (rejectUnauthorized) => {
+    vi.stubEnv("NODE_TLS_REJECT_UNAUTHORIZED", rejectUnauthorized);
+    onTestFinished(() => void vi.unstubAllEnvs());
     let called = false;
     const url = await serve((_request, response) => {
       called = true;
