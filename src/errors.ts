@@ -357,6 +357,8 @@ export function causeText(error: unknown): string {
 export function textOf(error: Error): string {
   const { code, library, reason } = error as { code?: unknown; library?: unknown; reason?: unknown };
   if (typeof library === "string" && typeof reason === "string") return reason;
+  const within = code === "EPROTO" && /:error:[^:]*:[^:]*:[^:]*:([^:]+):/.exec(error.message);
+  if (within) return String(within[1]);
   return aboutCertificates[String(code)] ?? error.message;
 }
 

@@ -51,10 +51,11 @@ export const persistentHandle = within(
   0x817f_ffff,
 );
 
+const proxyWords = "must be http://[user:password@]host:port, or https://…";
 /** Never shown: it may hold a password. */
 export const proxy = v.pipe(
-  v.string("must be http://[user:password@]host:port, or https://…"),
-  v.regex(proxyUrl, "must be http://[user:password@]host:port, or https://…"),
+  v.string(proxyWords),
+  v.check((url) => proxyUrl.test(url) && URL.canParse(url), proxyWords),
 );
 
 /** What fits into a `sockaddr_un`, with the zero byte that ends it (unix(7)). */

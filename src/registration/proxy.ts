@@ -2,7 +2,8 @@
 
 import { request as httpRequest } from "node:http";
 import type { Socket } from "node:net";
-import { type ErrorCode, MooringError } from "../errors.ts";
+import { type ErrorCode, MooringError, textOf } from "../errors.ts";
+import { decodeLeniently } from "./wire.ts";
 
 interface Target {
   readonly host: string;
@@ -36,7 +37,7 @@ export async function connectThroughProxy(
   const shown = `${proxy.hostname}:${proxy.port || defaultPort(proxy)}`;
   const isSecure = proxy.protocol === "https:";
   const request = isSecure ? (await import("node:https")).request : httpRequest;
-  const credentials = `${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`;
+  const credentials = `${decodeLeniently(proxy.username)}:${decodeLeniently(proxy.password)}`;
   signal.throwIfAborted();
   return new Promise((resolve, reject) => {
     const fail = (why: string, cause?: unknown, code: ErrorCode = "ERR_PROXY"): void =>
@@ -74,12 +75,8 @@ export async function connectThroughProxy(
         fail("it wants other credentials (407)", undefined, "ERR_PROXY_AUTHORIZATION");
       else fail(`it answered ${answer.statusCode}`);
     });
-    tunnel.once("response", (answer) => {
-      answer.destroy();
-      fail(`it answered ${answer.statusCode} to CONNECT`);
-    });
     tunnel.once("timeout", () => tunnel.destroy(new Error(`no answer within ${timeoutMs / 1000} s`)));
-    tunnel.once("error", (error) => (signal.aborted ? reject(signal.reason) : fail(error.message, error)));
+    tunnel.once("error", (error) => (signal.aborted ? reject(signal.reason) : fail(textOf(error), error)));
     tunnel.end();
   });
 }

@@ -258,6 +258,15 @@ describe("loadConfig", () => {
     expect(problems[1]).toMatch(/^config\.d\/x\.toml:1:\d+: not TOML: /);
   });
 
+  it.each(["http://user:hunter2@proxy:99999", "http://999.999.999.999:1", "http://[:::::]:1"])(
+    "names a proxy that cannot be: %s",
+    async (proxy) => {
+      expect(await problemsOf(`${scope}proxy = "${proxy}"\n`)).toEqual([
+        "config.toml: provisioning.proxy: must be http://[user:password@]host:port, or https://…",
+      ]);
+    },
+  );
+
   it("never shows a proxy's password", async () => {
     const problems = await problemsOf(`${scope}proxy = "ftp://user:hunter2@proxy"\n`);
     expect(problems).toEqual([

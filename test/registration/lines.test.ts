@@ -424,6 +424,22 @@ describe("a proxy", () => {
     expect(impostor.tunnels).toEqual([]);
   });
 
+  it("gets credentials as they stand in its address where they are not percent-encoded", async () => {
+    const { port: via, tunnels } = await proxy({ credentials: "us%er:pa%ss" });
+    const port = await rawHttps((socket) => socket.end(json("{}")));
+    await send(https(endpoint(port, { proxy: `http://us%er:pa%ss@127.0.0.1:${via}` })));
+    expect(tunnels).toEqual([`localhost:${port}`]);
+  });
+
+  it("that does not speak TLS is told of in words", async () => {
+    const { port: via } = await proxy();
+    const error = await thrownBy(() => send(https(endpoint(1, { proxy: `https://localhost:${via}` }))));
+    expect(error.code).toBe("ERR_PROXY");
+    expect(causeText(error)).toBe(
+      `cannot reach localhost:1 through the proxy localhost:${via}: wrong version number`,
+    );
+  });
+
   it("that does not let us through is named with its answer", async () => {
     const { port: via } = await proxy({ refusal: "403 Forbidden" });
     const error = await thrownBy(() => send(https(endpoint(1, { proxy: `http://127.0.0.1:${via}` }))));
