@@ -80,8 +80,8 @@ export function readAssigned(operation: OperationStatus, attestation: string): A
     assignedHub,
     deviceId,
     operationId,
-    ...optional("substatus", wordIn(state.substatus)),
-    ...optional("etag", wordIn(state.etag)),
+    ...optional("substatus", textLike(/^[A-Za-z0-9._-]{1,64}$/, state.substatus)),
+    ...optional("etag", textLike(/^[\x21-\x7e]{1,128}$/, state.etag)),
     ...optional("payload", state.payload ?? undefined),
     ...(key !== undefined && { hubAuthenticationKey: decodeKey(key, answer) }),
     ...optional("updatedAt", dateIn(state.lastUpdatedDateTimeUtc)),
@@ -89,10 +89,8 @@ export function readAssigned(operation: OperationStatus, attestation: string): A
 }
 
 /** They are information, and end up in other programs' environment: what is no plain word is left out. */
-const wordIn = (said: unknown): string | undefined => {
-  const word = text(said);
-  return word !== undefined && /^[\x21-\x7e]{1,128}$/.test(word) ? word : undefined;
-};
+const textLike = (word: RegExp, said: unknown): string | undefined =>
+  word.test(text(said) ?? "") ? text(said) : undefined;
 
 /** Azure writes seven fractional digits. */
 function dateIn(said: unknown): number | undefined {
@@ -165,15 +163,14 @@ export function refusal(answer: DpsAnswer, asked: DpsRequest["kind"], now: numbe
 function codeOf(status: number, asked: DpsRequest["kind"], serviceErrorCode: number | undefined): ErrorCode {
   if (status === 429) return "ERR_THROTTLED";
   if (status >= 500) return "ERR_SERVICE_UNAVAILABLE";
-  if (status === 401 || status === 403) return "ERR_UNAUTHORIZED";
+  if (status < 400) return "ERR_PROTOCOL";
+  if (status !== 401 && status !== 403 && status !== 404) return "ERR_REQUEST_REFUSED";
   // Outputs may be withdrawn over it: a proxy's page and an operation that was forgotten say nothing of the enrollment.
   if (status === 404 && asked === "operation") return "ERR_REGISTRATION_FAILED";
-  if (status === 404) return isOfDps(serviceErrorCode) ? "ERR_NOT_ENROLLED" : "ERR_PROTOCOL";
-  return status >= 400 ? "ERR_REQUEST_REFUSED" : "ERR_PROTOCOL";
+  // DPS's codes are the status and three digits more.
+  if (Math.floor((serviceErrorCode ?? 0) / 1000) !== status) return "ERR_PROTOCOL";
+  return status === 404 ? "ERR_NOT_ENROLLED" : "ERR_UNAUTHORIZED";
 }
-
-/** Its codes are the status and three digits more. */
-const isOfDps = (code: number | undefined): boolean => code !== undefined && Math.floor(code / 1000) === 404;
 
 const meaningOf = (code: ErrorCode, status: number): string =>
   code === "ERR_PROTOCOL" && status < 400

@@ -83,12 +83,15 @@ describe("register()", () => {
     expect(Math.min(...clock.sleptMs)).toBeGreaterThanOrEqual(2000);
   });
 
-  it("leaves out what is no plain word: it would end up in other programs' environment", async () => {
-    const state = { assignedHub: "h", deviceId: "d", substatus: "x\nROOT_PASSWORD=1", etag: "a\0b" };
-    const body = { operationId, status: "assigned", registrationState: state };
-    const { registration } = conversation([{ status: 200, body }]);
-    expect(await register(registration)).toEqual({ assignedHub: "h", deviceId: "d", operationId });
-  });
+  it.each(["x\nROOT_PASSWORD=1", "$(reboot)", "a;b", "x".repeat(65), ""])(
+    "leaves out what is no plain word: it would end up in other programs' environment",
+    async (substatus) => {
+      const state = { assignedHub: "h", deviceId: "d", substatus, etag: "a\0b" };
+      const body = { operationId, status: "assigned", registrationState: state };
+      const { registration } = conversation([{ status: 200, body }]);
+      expect(await register(registration)).toEqual({ assignedHub: "h", deviceId: "d", operationId });
+    },
+  );
 
   it("takes an assignment that comes with the first answer", async () => {
     const { registration, clock } = conversation([assigned]);
@@ -211,7 +214,9 @@ describe("final answers", () => {
     ["a list", final([]), "ERR_PROTOCOL"],
     ["400", final({ errorCode: 400000 }, 400), "ERR_REQUEST_REFUSED"],
     ["401", final(documented("mqtt 401", "") ?? { errorCode: 401002 }, 401), "ERR_UNAUTHORIZED"],
-    ["403", final(undefined, 403), "ERR_UNAUTHORIZED"],
+    ["403", final({ errorCode: 403000 }, 403), "ERR_UNAUTHORIZED"],
+    ["401 of somebody who is no DPS", final({}, 401), "ERR_PROTOCOL"],
+    ["403 of a captive portal", final(undefined, 403), "ERR_PROTOCOL"],
     ["404", final({ errorCode: 404201 }, 404), "ERR_NOT_ENROLLED"],
     ["404 of somebody who is no DPS", final(undefined, 404), "ERR_PROTOCOL"],
     ["404 with another's code", final({ errorCode: 400004 }, 404), "ERR_PROTOCOL"],
@@ -239,7 +244,7 @@ describe("final answers", () => {
   });
 
   const credential: Credential = { attestation: "symmetricKey", sign: async () => new Uint8Array(32) };
-  const misdated: DpsAnswer = { status: 401, body: {}, dateAt: inAnHour };
+  const misdated: DpsAnswer = { status: 401, body: { errorCode: 401002 }, dateAt: inAnHour };
 
   it("name a wrong clock when tokens are refused and the server's date shows one", async () => {
     const { registration } = conversation([misdated, misdated], { credential });
@@ -265,7 +270,7 @@ describe("final answers", () => {
   });
 
   it("do not blame the clock for a refused certificate, which the server judged by its own", async () => {
-    const { registration } = conversation([{ status: 401, body: {}, dateAt: inAnHour }]);
+    const { registration } = conversation([{ status: 401, body: { errorCode: 401002 }, dateAt: inAnHour }]);
     const error = await thrownBy(() => register(registration));
     expect(error.details.clockSkewMs).toBe(undefined);
     expect(error.hint).toContain("mooring identity show");
@@ -291,7 +296,7 @@ describe("the service's time", () => {
   it("is heard from the date of every answer, refusals included", async () => {
     const answers = [
       { ...assigning, dateAt: 1000 },
-      { status: 401, body: {}, dateAt: 2000 },
+      { status: 401, body: { errorCode: 401002 }, dateAt: 2000 },
     ];
     expect(await heardFrom(answers)).toEqual([
       ["now", 1000],
