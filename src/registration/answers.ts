@@ -31,10 +31,11 @@ export function readChallenge(answer: DpsAnswer): Uint8Array {
 export function readOperation(answer: DpsAnswer): OperationStatus {
   const body = answer.body;
   if (!isObject(body)) throw protocolError("is not a JSON object", answer);
-  const status = text(body["status"]);
+  const operationId = text(body["operationId"]) ?? "";
+  // Accepted, and nothing more is known yet: documents show that answer with the operation alone.
+  const status = text(body["status"]) ?? (answer.status === 202 && operationId ? "assigning" : undefined);
   if (status === undefined) throw protocolError("has no status", answer);
   const state = body["registrationState"];
-  const operationId = text(body["operationId"]) ?? "";
   if (operationId === "" && (status === "assigning" || status === "unassigned")) {
     throw protocolError("has no operationId to ask for", answer);
   }

@@ -76,6 +76,12 @@ describe("register()", () => {
     expect(clock.sleptMs).toEqual([3250, 3250]);
   });
 
+  it("takes an operation that was accepted for one that runs, also where its status is left out", async () => {
+    const { registration, asked } = conversation([{ status: 202, body: { operationId } }, assigned]);
+    await register(registration);
+    expect(asked.at(-1)).toEqual({ kind: "operation", operationId });
+  });
+
   it("never polls more than five times in ten seconds, whatever the service says", async () => {
     const eager = { ...assigning, retryAfterMs: 0 };
     const { registration, clock } = conversation([eager, eager, eager, eager, assigned], { random: () => 0 });
