@@ -146,13 +146,14 @@ export function refusal(answer: DpsAnswer, asked: DpsRequest["kind"], now: numbe
   const clockIsWrong = code === "ERR_UNAUTHORIZED" && Math.abs(skew) > skewWorthNamingMs;
   return new MooringError(
     code,
-    `${meaningOf(code, answer.status)} (status ${answer.status}${serviceMessage ? `: ${clip(serviceMessage)}` : ""})`,
+    `${meaningOf(code, answer)} (status ${answer.status}${serviceMessage ? `: ${clip(serviceMessage)}` : ""})`,
     {
       status: answer.status,
       ...(serviceErrorCode !== undefined && { serviceErrorCode }),
       ...(serviceMessage !== undefined && { serviceMessage: clip(serviceMessage) }),
       ...(trackingId !== undefined && { trackingId: clip(trackingId) }),
       ...(answer.retryAfterMs !== undefined && { retryAfterMs: answer.retryAfterMs }),
+      ...optional("hint", hintFor(answer.status, code, serviceErrorCode)),
       ...(clockIsWrong && {
         clockSkewMs: skew,
         hint: `this clock is ${Math.round(Math.abs(skew) / 1000)} s ${skew > 0 ? "behind" : "ahead of"} the service's, and tokens carry a time: set it (\`timedatectl\`), then try again`,
@@ -173,10 +174,24 @@ function codeOf(status: number, asked: DpsRequest["kind"], serviceErrorCode: num
   return status === 404 ? "ERR_NOT_ENROLLED" : "ERR_UNAUTHORIZED";
 }
 
-const meaningOf = (code: ErrorCode, status: number): string =>
-  code === "ERR_PROTOCOL" && status < 400
-    ? "the service redirects, and a device credential is never sent elsewhere"
-    : (meaning[code] ?? "the service refused");
+/** Where more is known than the code says. */
+function hintFor(status: number, code: ErrorCode, serviceErrorCode: number | undefined): string | undefined {
+  if (status === 413)
+    return "DPS takes no more than 96 KB: make [provisioning] payload, or what payload_file names, smaller";
+  if (code === "ERR_NOT_ENROLLED" && serviceErrorCode !== enrollmentNotFound)
+    return "check [provisioning] id_scope, and that the enrollment is there: `mooring identity show` prints what it needs";
+  return undefined;
+}
+
+/** That one is certain to be about the enrollment; there is no list of the others, and the id scope's is among them. */
+const enrollmentNotFound = 404201;
+
+function meaningOf(code: ErrorCode, { status, retryAfterMs }: DpsAnswer): string {
+  if (code === "ERR_PROTOCOL" && status < 400)
+    return "the service redirects, and a device credential is never sent elsewhere";
+  const wait = retryAfterMs === undefined ? "" : `, and asks to wait ${Math.ceil(retryAfterMs / 1000)} s`;
+  return `${meaning[code] ?? "the service refused"}${wait}`;
+}
 
 const meaning: Partial<Record<ErrorCode, string>> = {
   ERR_THROTTLED: "the service is throttling this device",

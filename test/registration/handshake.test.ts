@@ -249,6 +249,23 @@ describe("final answers", () => {
     });
   });
 
+  it.each<[string, DpsAnswer, string]>([
+    ["a payload that is too large", final(undefined, 413), "[provisioning] payload"],
+    ["an id scope that there is not", final({ errorCode: 404000 }, 404), "id_scope"],
+    ["an enrollment that there is not", final({ errorCode: 404201 }, 404), "create the enrollment"],
+  ])("say what to do about %s", async (_what, answer, hint) => {
+    expect((await thrownBy(() => register(conversation([answer]).registration))).hint).toContain(hint);
+  });
+
+  it("say for how long the service wants to be left alone", async () => {
+    const { registration } = conversation([{ ...final({ errorCode: 429001 }, 429), retryAfterMs: 300_000 }], {
+      isPaced: true,
+    });
+    expect((await thrownBy(() => register(registration))).message).toBe(
+      "the service is throttling this device, and asks to wait 300 s (status 429)",
+    );
+  });
+
   const credential: Credential = { attestation: "symmetricKey", sign: async () => new Uint8Array(32) };
   const misdated: DpsAnswer = { status: 401, body: { errorCode: 401002 }, dateAt: inAnHour };
 
