@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { loadConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
-import { MooringError } from "../errors.ts";
+import { causeText, MooringError } from "../errors.ts";
 import { type CommonOptions, withCommonOptions } from "./options.ts";
 import { paint, printJson, printLine } from "./output.ts";
 
@@ -20,7 +20,7 @@ export function addConfigCommands(program: Command): void {
     )
     .action(async (options: CommonOptions) => {
       const checked = loadConfig(options.config);
-      await checkTemplates(options.config, checked);
+      await checkFiles(options.config, checked);
       if (options.json) printJson({ file: options.config, ok: true });
       else printLine(paint("green", `${options.config} is right.`));
     });
@@ -33,22 +33,41 @@ export function addConfigCommands(program: Command): void {
     });
 }
 
-/** A placeholder that nobody will fill is better found now than when the assignment comes. */
-async function checkTemplates(file: string, { outputs }: Config): Promise<void> {
-  const { templateProblems } = await import("../assignment/formats.ts");
-  const problems = outputs.flatMap(({ template }, index) => {
-    if (template === undefined) return [];
-    const where = `${file}: outputs[${index}].template: ${template}`;
+/** What is read only when the gateway registers, or has registered, is better found wrong now than then. */
+async function checkFiles(file: string, config: Config): Promise<void> {
+  const problems = [...(await namedFileProblems(config)), ...(await templateProblems(config))];
+  if (problems.length === 0) return;
+  throw new MooringError("ERR_CONFIG_INVALID", `the files that ${file} names have problems`, {
+    path: file,
+    problems: problems.map((problem) => `${file}: ${problem}`),
+  });
+}
+
+async function namedFileProblems({ provisioning: { caFile, payloadFile } }: Config): Promise<string[]> {
+  const { readCaFile, readPayloadFile } = await import("../agent/named-files.ts");
+  const checks = [
+    () => caFile !== undefined && readCaFile(caFile),
+    () => payloadFile !== undefined && readPayloadFile(payloadFile),
+  ];
+  return checks.flatMap((check) => {
     try {
-      return templateProblems(readFileSync(template, "utf8")).map((problem) => `${where}: ${problem}`);
+      check();
+      return [];
+    } catch (error) {
+      return [causeText(error)];
+    }
+  });
+}
+
+async function templateProblems({ outputs }: Config): Promise<string[]> {
+  const { templateProblems: problemsOf } = await import("../assignment/formats.ts");
+  return outputs.flatMap(({ template }, index) => {
+    if (template === undefined) return [];
+    const where = `outputs[${index}].template: ${template}`;
+    try {
+      return problemsOf(readFileSync(template, "utf8")).map((problem) => `${where}: ${problem}`);
     } catch (error) {
       return [`${where} cannot be read: ${error instanceof Error ? error.message : error}`];
     }
   });
-  if (problems.length > 0) {
-    throw new MooringError("ERR_CONFIG_INVALID", `the templates of ${file} have problems`, {
-      path: file,
-      problems,
-    });
-  }
 }

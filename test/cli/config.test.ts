@@ -54,6 +54,30 @@ describe("mooring config", () => {
     expect(missing.stderr).toContain("/no/such/template cannot be read");
   });
 
+  it("reads the CAs and the payload too, and tells what is wrong with either", async () => {
+    const [notJson, noPem] = [configFile("{"), configFile("no PEM")];
+    const check = (caFile: string, payloadFile: string): Promise<Finished> =>
+      mooring(
+        ...["config", "check", "--json", "--config"],
+        configFile(
+          `[provisioning]\nid_scope = "0ne0012ABCD"\nca_file = "${caFile}"\npayload_file = "${payloadFile}"\n`,
+        ),
+      );
+    const problems = async (...files: [string, string]): Promise<string[]> => {
+      const { code, stdout } = await check(...files);
+      expect(code).toBe(78);
+      return JSON.parse(stdout).error.problems;
+    };
+    expect(await problems(noPem, notJson)).toEqual([
+      expect.stringContaining(`ca_file ${noPem} holds no PEM certificate`),
+      expect.stringContaining(`payload_file ${notJson} is not JSON`),
+    ]);
+    expect(await problems("/no/such/ca.pem", "/no/such/payload.json")).toEqual([
+      expect.stringMatching(/ca_file \/no\/such\/ca\.pem: ENOENT/),
+      expect.stringMatching(/payload_file \/no\/such\/payload\.json: ENOENT/),
+    ]);
+  });
+
   it("says how to get a configuration where there is none", async () => {
     const missing = await mooring("config", "check", "--config", "/no/such/config.toml");
     expect(missing.code).toBe(78);
