@@ -1,10 +1,11 @@
 // Notices that somebody replaced a file that registering depends on, such as certificate, key or trusted CAs, or that the
-// driver of the TPM has come: the directories of those files are watched, because a replacement is a rename.
+// driver of the TPM has come.
 
-import { type FSWatcher, watch } from "node:fs";
-import { basename, dirname } from "node:path";
+import { type BigIntStats, statSync } from "node:fs";
 import type { Config } from "../config/schema.ts";
+import { systemCode } from "../errors.ts";
 import type { Tools } from "./connect.ts";
+import { watchPlaces } from "./place-watch.ts";
 
 /** Certificate and key are two files: what is written within this time belongs together. */
 const settleMs = 2_000;
@@ -35,38 +36,36 @@ export function watchIdentity(
     ...[x509?.certificate, x509?.privateKey, x509?.pkcs12, x509?.passwordFile],
     ...[symmetricKey?.keyFile, symmetricKey?.groupKeyFile],
     ...[provisioning.caFile, provisioning.proxyCredentialsFile, provisioning.payloadFile],
-  ];
-  const watchers: FSWatcher[] = [];
-  for (const [directory, names] of byDirectory(files.filter((file) => file !== undefined))) {
-    const unwatched = (error: unknown): void =>
-      log.debug("identity.unwatched", {
-        path: directory,
-        error: error instanceof Error ? error.message : error,
-      });
-    try {
-      const watcher = watch(directory, { persistent: false }, (event, name) => {
-        // To use a device is to write to it, which is no change of it.
-        if (event === "change" && device && name === basename(device)) return;
-        if (name === null || names.has(name)) void changed();
-      });
-      watchers.push(watcher.on("error", unwatched));
-    } catch (error) {
-      unwatched(error);
-    }
-  }
+  ].filter((file) => file !== undefined);
+  const looks = (): string => files.map((file) => lookOf(file, { isDevice: file === device })).join();
+
+  let before = looks();
+  const places = watchPlaces(
+    files,
+    () => {
+      const now = looks();
+      if (now !== before) void changed();
+      before = now;
+    },
+    { log },
+  );
   return {
     [Symbol.dispose]: () => {
       over.abort();
-      for (const watcher of watchers) watcher.close();
+      places[Symbol.dispose]();
     },
   };
 }
 
-function byDirectory(files: readonly string[]): Map<string, Set<string>> {
-  const directories = new Map<string, Set<string>>();
-  for (const file of files) {
-    const names = directories.get(dirname(file)) ?? new Set();
-    directories.set(dirname(file), names.add(basename(file)));
+/** Another text for another file, wherever links lead. To use a device is to write to it, which is no change of it. */
+function lookOf(file: string, { isDevice }: { isDevice: boolean }): string {
+  let stat: BigIntStats | undefined;
+  try {
+    stat = statSync(file, { bigint: true, throwIfNoEntry: false });
+  } catch (error) {
+    return systemCode(error) ?? "unknown";
   }
-  return directories;
+  if (!stat) return "missing";
+  const { dev, ino, rdev, mode, uid, gid, size, mtimeNs, ctimeNs } = stat;
+  return [dev, ino, ...(isDevice ? [rdev, mode, uid, gid] : [size, mtimeNs, ctimeNs])].join(":");
 }

@@ -1,6 +1,7 @@
-import { renameSync, watch, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdirSync, renameSync, rmSync, symlinkSync, watch, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { watchIdentity } from "../../src/agent/identity-watch.ts";
 import type { Config } from "../../src/config/schema.ts";
 import { manualClock } from "../support/manual-clock.ts";
@@ -70,7 +71,105 @@ it("tells of a TPM that appears, and not of its use", async () => {
   expect(clock.sleepers()).toEqual([]);
 });
 
-it("does without a directory that is not there, and says so", () => {
-  const { log } = watched({ source: "x509", tpm: { tcti: "x" }, x509: { certificate: "/nowhere/cert.pem" } });
-  expect(log.named("debug")).toEqual(["identity.unwatched"]);
+describe("a directory of the identity", () => {
+  /** A certificate in a directory, which lies in one that nobody else writes to. */
+  function places(): { root: string; directory: string; identity: object } {
+    const root = temporaryDirectory();
+    const directory = join(root, "identity");
+    const x509 = { certificate: join(directory, "cert.pem") };
+    return { root, directory, identity: { source: "x509", tpm: { tcti: "x" }, x509 } };
+  }
+
+  function withCertificate(directory: string, content = "new"): void {
+    mkdirSync(directory, { recursive: true });
+    writeFileSync(join(directory, "cert.pem"), content);
+  }
+
+  async function tells({ clock, changes }: ReturnType<typeof watched>, times: number): Promise<void> {
+    await settling(clock);
+    clock.pass(2_000);
+    await vi.waitFor(() => expect(changes()).toBe(times));
+  }
+
+  it("may be replaced, and what is replaced in the new one is told too", async () => {
+    const { root, directory, identity } = places();
+    withCertificate(directory, "old");
+    const watching = watched(identity);
+    withCertificate(join(root, "next"));
+    renameSync(directory, join(root, "before"));
+    renameSync(join(root, "next"), directory);
+    await tells(watching, 1);
+    withCertificate(directory, "newest");
+    await tells(watching, 2);
+  });
+
+  it("may be a link that leads to another from now on", async () => {
+    const { root, directory, identity } = places();
+    withCertificate(join(root, "a"), "old");
+    withCertificate(join(root, "b"), "new");
+    symlinkSync("a", directory);
+    const watching = watched(identity);
+    symlinkSync("b", `${directory}.new`);
+    renameSync(`${directory}.new`, directory);
+    await tells(watching, 1);
+    withCertificate(join(root, "b"), "newest");
+    await tells(watching, 2);
+  });
+
+  it("may be removed and made again", async () => {
+    const { directory, identity } = places();
+    withCertificate(directory, "old");
+    const watching = watched(identity);
+    rmSync(directory, { recursive: true });
+    await tells(watching, 1);
+    withCertificate(directory);
+    await tells(watching, 2);
+    withCertificate(directory, "newest");
+    await tells(watching, 3);
+  });
+
+  it("may be made later, with those that it lies in", async () => {
+    const root = temporaryDirectory();
+    const directory = join(root, "a/b/c");
+    const x509 = { certificate: join(directory, "cert.pem") };
+    const watching = watched({ source: "x509", tpm: { tcti: "x" }, x509 });
+    withCertificate(directory);
+    await tells(watching, 1);
+  });
+
+  it("may hold links whose target is replaced", async () => {
+    const { root, directory, identity } = places();
+    withCertificate(join(root, "store/a"), "old");
+    mkdirSync(directory);
+    symlinkSync("../store/a/cert.pem", join(directory, "cert.pem"));
+    const watching = watched(identity);
+    withCertificate(join(root, "store/a"));
+    await tells(watching, 1);
+  });
+
+  it("is not told of for what else changes in it or beside it", async () => {
+    const { root, directory, identity } = places();
+    withCertificate(directory, "old");
+    const { clock } = watched(identity);
+    const seen = Promise.withResolvers<void>();
+    const own = watch(root, () => seen.resolve());
+    onTestFinished(() => own.close());
+    writeFileSync(join(directory, "notes"), "");
+    writeFileSync(join(root, "notes"), "");
+    await seen.promise;
+    expect(clock.sleepers()).toEqual([]);
+  });
+});
+
+it.runIf(process.geteuid?.() === 0)("does without a directory that it may not read, and says so", () => {
+  const directory = temporaryDirectory();
+  mkdirSync(join(directory, "identity"), { mode: 0o711 });
+  const program = `import { watchPlaces } from "${import.meta.resolve("../../src/agent/place-watch.ts")}";
+    const log = { debug: (event, { path }) => console.log(event, path) };
+    watchPlaces(["${join(directory, "identity", "cert.pem")}"], () => {}, { log });`;
+  chmodSync(directory, 0o755);
+  const nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+  const command = [...nobody, process.execPath, "--input-type=module", "--eval", program];
+  const said = execFileSync("setpriv", command, { encoding: "utf8" });
+  expect(said).toBe(`identity.unwatched ${join(directory, "identity")}\n`);
 });
