@@ -39,10 +39,15 @@ const environmentNames: Readonly<Record<string, string>> = {
 /** Of the registration alone: another value does not have anybody work otherwise. */
 const circumstances: ReadonlySet<string> = new Set(["transport", "substatus", "assigned_at"]);
 
-/** The same as environment variables; the payload is JSON text. */
+/** The same as environment variables; the payload is JSON text, and is left out where no program could be given it. */
 export function publishedEnvironment(assignment: Assignment): Record<string, string> {
-  return environmentOf(publishedFields(assignment));
+  const variables = Object.entries(environmentOf(publishedFields(assignment)));
+  return Object.fromEntries(variables.filter(([name, value]) => isPassable(`${name}=${value}`)));
 }
+
+/** Linux takes 128 KiB of a variable, with its name and the zero byte at its end (MAX_ARG_STRLEN). */
+const isPassable = (variable: string): boolean =>
+  Buffer.byteLength(variable) < 128 << 10 && !variable.includes("\0");
 
 /**
  * What of it an environment file holds. Such a file is read when a program starts, and a new one has programs started

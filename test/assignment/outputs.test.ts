@@ -166,6 +166,32 @@ describe("on_change", () => {
     expect(readFileSync(told, "utf8")).toBe("contoso.azure-devices.net|$(id) 'x'|");
   });
 
+  it.each([
+    ["is longer than Linux lets a variable be", "x".repeat(131_072 - "DPS_PAYLOAD=".length)],
+    ["holds a zero byte", "a\0b"],
+  ])("runs without a payload that %s", async (_what, payload) => {
+    const directory = temporaryDirectory();
+    const told = join(directory, "told");
+    const script = 'printf "%s|%s" "$IOTHUB_HOSTNAME" "$(printenv DPS_PAYLOAD || echo none)" > "$0"';
+    const output = env(join(directory, "hub.json"), { format: "json", onChange: ["sh", "-c", script, told] });
+    expect(await publish([output], anAssignment({ payload }))).toEqual([
+      { path: output.path, status: "written" },
+    ]);
+    expect(readFileSync(told, "utf8")).toBe("contoso.azure-devices.net|none");
+  });
+
+  it("is given a payload that is as long as Linux lets a variable be", async () => {
+    const directory = temporaryDirectory();
+    const told = join(directory, "told");
+    const payload = "x".repeat(131_071 - "DPS_PAYLOAD=".length);
+    const onChange = ["sh", "-c", 'printf "%s" "$DPS_PAYLOAD" > "$0"', told];
+    await publish(
+      [env(join(directory, "hub.json"), { format: "json", onChange })],
+      anAssignment({ payload }),
+    );
+    expect(readFileSync(told, "utf8")).toBe(payload);
+  });
+
   it("does not run when nothing changed, or only the mode", async () => {
     const directory = temporaryDirectory();
     const count = join(directory, "count");
