@@ -16,6 +16,7 @@ import {
 } from "../assignment/generations.ts";
 import { lockState } from "../assignment/lock.ts";
 import type { OutputResult } from "../assignment/outputs.ts";
+import { requirePublishable } from "../assignment/render.ts";
 import type { Config } from "../config/schema.ts";
 import { asMooringError, MooringError } from "../errors.ts";
 import type { TpmIdentity } from "../identity/tpm.ts";
@@ -145,7 +146,7 @@ async function replace(
     const answer = await registerWithService(config, identity, tools);
     const staged = stage(stateDirectory, contentOf(config, identity, answer, tools));
     try {
-      await prove(staged, identity);
+      await prove(staged, identity, { saved, outputs: config.outputs });
     } catch (error) {
       discard(staged);
       throw error;
@@ -205,9 +206,15 @@ function contentOf(
   return { assignment, ...(hubKey && { hubKey: hubKey.wrapped }) };
 }
 
-/** What was written can be read again, and the hub key in it works in this TPM. */
-async function prove(staged: Staged, identity: Identity): Promise<void> {
+/** What was written can be read again and published, and the hub key in it works in this TPM. */
+async function prove(
+  staged: Staged,
+  identity: Identity,
+  { saved, outputs }: { saved: Assignment | undefined; outputs: Config["outputs"] },
+): Promise<void> {
   verifyStaged(staged);
+  // Where there is no other, one that only some outputs can hold is better than none.
+  if (saved) requirePublishable(outputs, staged.assignment, saved);
   if (identity.source === "tpm") await proveHubKey(identity.tpm, staged);
 }
 

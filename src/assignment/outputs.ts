@@ -8,16 +8,12 @@ import { groupId, userId } from "../system/accounts.ts";
 import { fileFailure, removeFile, writeAtomic } from "../system/atomic-file.ts";
 import type { Log } from "../system/log.ts";
 import type { Assignment } from "./assignment.ts";
-import { renderEnv, renderJson, renderTemplate, renderToml } from "./formats.ts";
 import type { OwedCommands } from "./owed.ts";
 import { publishedEnvironment } from "./published.ts";
+import { type Rendered, render } from "./render.ts";
 
 /** One published file; the configuration's `[[outputs]]` have this shape. */
-export interface OutputFile {
-  readonly path: string;
-  readonly format: "env" | "json" | "toml" | "template";
-  /** Path of the template, with `format = "template"`. */
-  readonly template?: string;
+export interface OutputFile extends Rendered {
   readonly mode: number;
   readonly owner?: string;
   readonly group?: string;
@@ -135,27 +131,6 @@ async function runOwedCommand(
   const { runCommand } = await import("./on-change.ts");
   await runCommand(onChange, { env: environment(), signal });
   owed.settle(path);
-}
-
-function render({ path, format, template = "" }: OutputFile, assignment: Assignment): string {
-  switch (format) {
-    case "env":
-      return renderEnv(assignment);
-    case "json":
-      return renderJson(assignment);
-    case "toml":
-      return renderToml(assignment);
-    case "template":
-      return renderTemplate(readTemplate(template, path), assignment);
-  }
-}
-
-function readTemplate(template: string, path: string): string {
-  try {
-    return fs.readFileSync(template, "utf8");
-  } catch (error) {
-    throw fileFailure("ERR_OUTPUT", `read the template of ${path},`, template, error);
-  }
 }
 
 function ownership({ path, mode, owner, group }: OutputFile): Owned {

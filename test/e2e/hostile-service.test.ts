@@ -70,6 +70,32 @@ describe("a gateway with a certificate", () => {
     expect(await succeed(gateway.run("provision"))).toMatchObject({ assignedHub: "hub.example" });
   });
 
+  it("keeps the assignment that it has when an output cannot hold the new one, and has one all the same", async () => {
+    const { certificateFile, keyFile } = issue(gateway.directory, "gw");
+    gateway.configure(
+      { ...service, caFile: gateway.file("service-ca.pem") },
+      {
+        identity: x509Identity(certificateFile, keyFile),
+        provisioning: 'transport = "https"\ndeadline = "2s"',
+        outputs: `[[outputs]]\npath = "${gateway.file("hub.env")}"\nformat = "env"\n`,
+      },
+    );
+    const answer = (assignedHub: string, payload: string): void => {
+      service.answer = (response) => answerJson(response, 200, assigned({ assignedHub, payload }));
+    };
+    const hub = (): string => gateway.assignment()["assignedHub"] as string;
+    answer("first.example", "a\u0007b");
+    await gateway.run("provision");
+    expect(hub()).toBe("first.example");
+    answer("second.example", "fine");
+    expect(await gateway.run("reprovision")).toMatchObject({ code: 0 });
+    answer("third.example", "a\u0007b");
+    expect(await refuse(gateway.run("reprovision"), "ERR_OUTPUT")).toMatchObject({
+      message: expect.stringContaining("control character"),
+    });
+    expect(hub()).toBe("second.example");
+  });
+
   const raw =
     (text: string) =>
     (_: ServerResponse, { socket }: ScriptedRequest): void =>
