@@ -44,36 +44,48 @@ export function parseCertificates(pem: string, path: string): X509Certificate[] 
 }
 
 /**
- * Leaf first, then each one's issuer, wherever they stood. The leaf is the one that issued none of the others;
- * certificates that lead nowhere are left out. Throws ERR_IDENTITY_INVALID when two could be the leaf.
+ * Leaf first, then each one's issuer, wherever they stood; certificates that lead nowhere are left out. The leaf is the
+ * one that issued none of the others; where that is not one alone, such as beside the root of another chain, it is the
+ * one that `key` belongs to. Throws ERR_IDENTITY_INVALID when it cannot be told, and what `key` throws.
  */
-export function orderChain(
+export async function orderChain(
   certificates: readonly X509Certificate[],
   path: string,
-): [X509Certificate, ...X509Certificate[]] {
+  key: () => Promise<KeyObject>,
+): Promise<[X509Certificate, ...X509Certificate[]]> {
   const distinct = [...new Map(certificates.map((one) => [one.fingerprint256, one])).values()];
-  const [leaf, second] = distinct.filter(
-    (one) => !distinct.some((other) => other !== one && other.checkIssued(one)),
-  );
-  if (!leaf || second) {
-    const why =
-      leaf && second ? `both ${commonNameOf(leaf)} and ${commonNameOf(second)} could be it` : "there is none";
-    throw new MooringError(
-      "ERR_IDENTITY_INVALID",
-      `cannot tell the device's certificate in ${path}: ${why}`,
-      {
-        path,
-        hint: "leave one device certificate and its issuers in the file named",
-      },
-    );
-  }
-  const chain: [X509Certificate, ...X509Certificate[]] = [leaf];
-  for (let at: X509Certificate | undefined = leaf; at; ) {
+  const chain: [X509Certificate, ...X509Certificate[]] = [await leafOf(distinct, path, key)];
+  for (let at: X509Certificate | undefined = chain[0]; at; ) {
     const below: X509Certificate = at;
     at = distinct.find((one) => !chain.includes(one) && below.checkIssued(one));
     if (at) chain.push(at);
   }
   return chain;
+}
+
+async function leafOf(
+  certificates: readonly X509Certificate[],
+  path: string,
+  key: () => Promise<KeyObject>,
+): Promise<X509Certificate> {
+  const ends = certificates.filter(
+    (one) => !certificates.some((other) => other !== one && other.checkIssued(one)),
+  );
+  const [only, another] = ends;
+  if (only && !another) return only;
+
+  const privateKey = await key();
+  const fitting = certificates.filter((one) => one.checkPrivateKey(privateKey));
+  const [leaf, second] = fitting;
+  if (leaf && !second) return leaf;
+  const why =
+    leaf && second
+      ? `both ${commonNameOf(leaf)} and ${commonNameOf(second)} could be it`
+      : "the private key belongs to none there";
+  throw new MooringError("ERR_IDENTITY_INVALID", `cannot tell the device's certificate in ${path}: ${why}`, {
+    path,
+    hint: "leave one device certificate and its issuers in the file named",
+  });
 }
 
 export function factsOf(

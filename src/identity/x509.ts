@@ -16,6 +16,7 @@ import {
 } from "./certificate.ts";
 import { requireUsable } from "./certificate-checks.ts";
 import { readIdentityFile, readPasswordFile, readSecretFile } from "./files.ts";
+import type { Archive } from "./pkcs12.ts";
 import { parsePrivateKey } from "./private-key.ts";
 import { requireRegistrationId } from "./registration-id.ts";
 
@@ -52,7 +53,9 @@ export async function openX509Identity(
   files: X509Files,
   { registrationId: configured, clock, log }: { registrationId?: string; clock: Clock; log: Log },
 ): Promise<X509Identity> {
-  const { chain, privateKey } = await readChainAndKey(files, log);
+  const sources = sourcesOf(files, log);
+  const chain = await sources.chain();
+  const privateKey = await sources.privateKey();
   const [leaf] = chain;
   const path = certificatePath(files);
   if (!leaf.checkPrivateKey(privateKey)) {
@@ -76,7 +79,7 @@ export async function openX509Identity(
   };
 }
 
-/** `publicKeySha256` of the identity without touching its key, where a certificate file is configured. */
+/** `publicKeySha256` of the identity without touching its key, where a certificate file is configured and shows whose it is. */
 export const x509Fingerprint = async (files: X509Files): Promise<string> =>
   publicKeySha256(await readLeaf(files));
 
@@ -88,35 +91,44 @@ export const x509CommonName = async (files: X509Files): Promise<string | undefin
 export const x509ValidTo = async (files: X509Files): Promise<Date> => (await readLeaf(files)).validToDate;
 
 async function readLeaf(files: X509Files): Promise<X509Certificate> {
-  const { certificate } = files;
-  const [leaf] =
-    certificate === undefined ? (await openArchive(files, silentLog)).chain : readChain(certificate);
-  return leaf;
+  const { chain } = sourcesOf(files, silentLog);
+  return (await chain())[0];
 }
 
-async function readChainAndKey(files: X509Files, log: Log): Promise<{ chain: Chain; privateKey: KeyObject }> {
-  const { certificate, privateKey, passwordFile } = files;
-  if (privateKey === undefined) {
-    const archive = await openArchive(files, log);
-    return certificate === undefined ? archive : { ...archive, chain: readChain(certificate) };
-  }
-  const chain = readChain(certificatePath(files));
-  const password = passwordFile === undefined ? undefined : readPasswordFile(passwordFile, log);
-  const pem = readSecretFile(privateKey, "the private key", log);
-  return { chain, privateKey: parsePrivateKey(pem.reveal(), password, privateKey) };
+interface Sources {
+  readonly chain: () => Promise<Chain>;
+  readonly privateKey: () => Promise<KeyObject>;
 }
 
-function readChain(path: string): Chain {
-  return orderChain(
-    parseCertificates(readIdentityFile(path, "the certificate").toString("latin1"), path),
-    path,
-  );
+/** What the files hold, each read when it is asked for, and once: the certificates alone rarely take the key to order. */
+function sourcesOf(files: X509Files, log: Log): Sources {
+  const { certificate, privateKey: keyPath, passwordFile } = files;
+  const archive = once(() => openArchive(files, log));
+  const privateKey = once(async () => {
+    if (keyPath === undefined) return (await archive()).privateKey;
+    const password = passwordFile === undefined ? undefined : readPasswordFile(passwordFile, log);
+    return parsePrivateKey(readSecretFile(keyPath, "the private key", log).reveal(), password, keyPath);
+  });
+  const chain = async (): Promise<Chain> => {
+    const certificates =
+      certificate === undefined ? (await archive()).certificates : readCertificates(certificate);
+    return orderChain(certificates, certificatePath(files), privateKey);
+  };
+  return { chain, privateKey };
 }
 
-async function openArchive(
-  { pkcs12: path, passwordFile }: X509Files,
-  log: Log,
-): Promise<{ chain: Chain; privateKey: KeyObject }> {
+function once<Result>(make: () => Promise<Result>): () => Promise<Result> {
+  let made: Promise<Result> | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}
+
+const readCertificates = (path: string): X509Certificate[] =>
+  parseCertificates(readIdentityFile(path, "the certificate").toString("latin1"), path);
+
+async function openArchive({ pkcs12: path, passwordFile }: X509Files, log: Log): Promise<Archive> {
   if (path === undefined) {
     throw new MooringError(
       "ERR_IDENTITY_NOT_FOUND",
@@ -126,8 +138,7 @@ async function openArchive(
   const password = passwordFile === undefined ? undefined : readPasswordFile(passwordFile, log);
   const content = readSecretFile(path, "the PKCS#12 archive", log);
   const { openPkcs12 } = await import("./pkcs12.ts");
-  const { certificates, privateKey } = openPkcs12(content.reveal(), password, path);
-  return { chain: orderChain(certificates, path), privateKey };
+  return openPkcs12(content.reveal(), password, path);
 }
 
 function certificatePath({ certificate, pkcs12 }: X509Files): string {

@@ -345,12 +345,37 @@ describe("a chain", () => {
     expect(await x509Fingerprint({ certificate: path })).toBe(identity.publicKeySha256);
   });
 
-  it("with two certificates that could be the device's is refused", async () => {
-    const path = put("two.pem", readFileSync(leaf), readFileSync(certificateOf("EC P-256")));
-    const error = await thrownBy(() => open({ certificate: path, privateKey: keyOf("RSA 2048") }));
+  it("is that of the private key where a certificate of another chain stands beside it", async () => {
+    const other = makeCertificate(directory, "other.pem", {
+      key: keyOf("EC P-256"),
+      subject: "/CN=Other Root",
+      extensions: ["basicConstraints=critical,CA:TRUE"],
+    });
+    const certificates = [other, root, intermediate, leaf].map((file) => readFileSync(file));
+    const files = { certificate: put("two.pem", ...certificates), privateKey: keyOf("RSA 2048") };
+    const identity = await open(files);
+    expect(subjects(identity.certificate)).toEqual(["CN=gw-0001", "CN=Line 4", "CN=Root"]);
+    expect(await x509Fingerprint(files)).toBe(identity.publicKeySha256);
+
+    const pkcs12 = at("two.p12");
+    const [inkey, certfile] = [keyOf("RSA 2048"), put("others.pem", ...certificates.slice(0, 3))];
+    const made = ["-export", "-inkey", inkey, "-in", leaf, "-certfile", certfile, "-out", pkcs12];
+    openssl("pkcs12", ...made, "-passout", "pass:correct horse");
+    const archive = { pkcs12, passwordFile: at("password") };
+    expect(subjects((await open(archive)).certificate)).toEqual(["CN=gw-0001", "CN=Line 4", "CN=Root"]);
+    expect(await x509Fingerprint(archive)).toBe(identity.publicKeySha256);
+  });
+
+  it.each([
+    ["with two certificates of the device's key", () => certificateOf("RSA 2048"), "could be it"],
+    ["with two that are not of its key", () => certificateOf("EC P-384"), "belongs to none"],
+  ])("%s is refused", async (_what, second, why) => {
+    const first = why === "could be it" ? leaf : certificateOf("EC P-256");
+    const certificate = put("two.pem", readFileSync(first), readFileSync(second()));
+    const error = await thrownBy(() => open({ certificate, privateKey: keyOf("RSA 2048") }));
     expect(error).toMatchObject({
       code: "ERR_IDENTITY_INVALID",
-      message: expect.stringContaining("could be it"),
+      message: expect.stringContaining(why),
     });
   });
 });
