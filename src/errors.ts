@@ -27,6 +27,11 @@ export const errorTable = {
     "write one with `mooring config example > /etc/mooring/config.toml`, or name it with --config",
   ),
   ERR_CONFIG_INVALID: row("never", 78, "mend the file, then run `mooring config check`"),
+  ERR_PERMISSION: row(
+    "never",
+    77,
+    "run it as root, or as the user that the agent runs as; or let this one read the file named",
+  ),
 
   ERR_IDENTITY_NOT_FOUND: row("never", 78, "configure [identity], then run `mooring identity show`"),
   ERR_IDENTITY_UNREADABLE: row(

@@ -6,6 +6,7 @@ import { dirname, join, resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
 import { safeParse } from "valibot";
 import { MooringError, systemCode } from "../errors.ts";
+import { forbidden } from "../system/permissions.ts";
 import { resolvePaths } from "./paths.ts";
 import { keyText, schemaProblem, structureProblems } from "./problems.ts";
 import { crossProblems, type KeyPath } from "./rules.ts";
@@ -18,7 +19,7 @@ type Tables = Record<string, unknown>;
  * Reads `file` and, in order of their names, the `*.toml` of the directory `<file without .toml>.d` beside it.
  * Tables merge key by key; a later file's values and lists replace earlier ones. Relative paths are taken from the
  * directory of `file`; `credential:NAME` is a credential that systemd passes (LoadCredential=).
- * Throws ERR_CONFIG_NOT_FOUND; ERR_CONFIG_INVALID with every problem (file, key path, allowed range) in
+ * Throws ERR_CONFIG_NOT_FOUND; ERR_PERMISSION; ERR_CONFIG_INVALID with every problem (file, key path, allowed range) in
  * `details.problems`.
  */
 export function loadConfig(file: string): Config {
@@ -27,7 +28,7 @@ export function loadConfig(file: string): Config {
   const origins = new Map<string, string>();
   const syntax: string[] = [];
   for (const source of [main, ...dropIns(main)]) {
-    const content = parseFile(source, syntax);
+    const content = parseFile(source, { isMain: source === main, syntax });
     if (content) merge(tables, content, source, origins, []);
   }
   if (syntax.length > 0) throw invalid(main, syntax);
@@ -59,12 +60,18 @@ function dropIns(main: string): string[] {
   }
 }
 
-function parseFile(file: string, syntax: string[]): Tables | undefined {
+function parseFile(
+  file: string,
+  { isMain, syntax }: { isMain: boolean; syntax: string[] },
+): Tables | undefined {
   let text: string;
   try {
     text = readFileSync(file, "utf8");
   } catch (error) {
-    throw unreadable(file, error);
+    // A drop-in that is a link to nowhere is no reason to write the main file anew.
+    if (systemCode(error) !== "ENOENT" || !isMain) throw unreadable(file, error);
+    const message = `there is no configuration at ${file}`;
+    throw new MooringError("ERR_CONFIG_NOT_FOUND", message, { cause: error, path: file });
   }
   try {
     return parse(text);
@@ -106,9 +113,8 @@ function originOf(path: KeyPath, origins: ReadonlyMap<string, string>): string |
 }
 
 function unreadable(path: string, cause: unknown): MooringError {
-  if (systemCode(cause) === "ENOENT") {
-    return new MooringError("ERR_CONFIG_NOT_FOUND", `there is no configuration at ${path}`, { cause, path });
-  }
+  const isForbidden = forbidden("the configuration", path, cause);
+  if (isForbidden) return isForbidden;
   const message = `cannot read the configuration ${path}: ${cause instanceof Error ? cause.message : cause}`;
   return new MooringError("ERR_CONFIG_INVALID", message, { cause, path, problems: [message] });
 }

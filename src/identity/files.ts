@@ -1,10 +1,10 @@
 // Reading the files that an identity consists of: when that fails, say who owns the file and who we are; when the
 // whole world can read a secret one, say that too.
 
-import { readFileSync, type Stats, statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { MooringError, systemCode } from "../errors.ts";
-import { userName } from "../system/accounts.ts";
 import type { Log } from "../system/log.ts";
+import { modeText, permissions } from "../system/permissions.ts";
 import { Secret } from "../system/secret.ts";
 
 /** Reads a file that `what` names in words, such as "the certificate". Throws ERR_IDENTITY_UNREADABLE. */
@@ -35,20 +35,3 @@ export function readPasswordFile(path: string, log: Log): Secret {
   const [line = ""] = readSecretFile(path, "the password file", log).reveal().toString().split(/\r?\n/, 1);
   return new Secret(line);
 }
-
-function permissions(path: string): string {
-  const stat = statOf(path);
-  const reader = userName(process.geteuid?.() ?? 0);
-  const owned = stat ? `; it belongs to ${userName(stat.uid)} with mode ${modeText(stat.mode)}` : "";
-  return `${owned}, and Mooring runs as ${reader}`;
-}
-
-function statOf(path: string): Stats | undefined {
-  try {
-    return statSync(path);
-  } catch {
-    return undefined;
-  }
-}
-
-const modeText = (mode: number): string => (mode & 0o7777).toString(8).padStart(4, "0");

@@ -135,6 +135,7 @@ describe("the retry classes", () => {
       "ERR_USAGE",
       "ERR_CONFIG_NOT_FOUND",
       "ERR_CONFIG_INVALID",
+      "ERR_PERMISSION",
       "ERR_IDENTITY_NOT_FOUND",
       "ERR_IDENTITY_INVALID",
       "ERR_CERTIFICATE_EXPIRED",

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
 import { exampleConfig } from "../../src/config/example.ts";
@@ -233,6 +233,15 @@ describe("loadConfig", () => {
     const error = await thrownBy(() => loadConfig(file));
     expect(error.code).toBe("ERR_CONFIG_NOT_FOUND");
     expect(error.message).toContain(file);
+  });
+
+  it("does not take a drop-in that leads nowhere for a configuration that is not there", async () => {
+    const { directory, file } = written(scope, { "a.toml": "" });
+    const dropIn = join(directory, "config.d", "b.toml");
+    symlinkSync("/nowhere", dropIn);
+    const error = await thrownBy(() => loadConfig(file));
+    expect(error).toMatchObject({ code: "ERR_CONFIG_INVALID", details: { path: dropIn } });
+    expect(error.hint).not.toContain("config example");
   });
 
   it("reports all problems at once, each with its file and key path", async () => {

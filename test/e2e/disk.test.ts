@@ -111,8 +111,9 @@ describe("a file that cannot be read", () => {
   it("is named when it is the configuration", async () => {
     chmodSync(gateway.configFile, 0);
     const run = gateway.run("provision", { under: withoutPrivilege });
-    const error = await refuse(run, "ERR_CONFIG_INVALID");
-    expect(error["message"]).toContain(gateway.configFile);
+    const error = await refuse(run, "ERR_PERMISSION");
+    expect(error).toMatchObject({ exitCode: 77, path: gateway.configFile });
+    expect(error["message"]).toMatch(/belongs to \S+ with mode 0000, and Mooring runs as \S+/);
   });
 });
 

@@ -46,6 +46,7 @@ const ways: Record<ErrorCode, Way> = {
   ERR_USAGE: within("configuration.test.ts"),
   ERR_CONFIG_NOT_FOUND: within("configuration.test.ts"),
   ERR_CONFIG_INVALID: within("configuration.test.ts"),
+  ERR_PERMISSION: within("disk.test.ts"),
 
   ERR_IDENTITY_NOT_FOUND: async () => {
     const gateway = await enrolledTpm();
