@@ -7,6 +7,7 @@ import type { Config } from "../config/schema.ts";
 import { asMooringError, type ErrorCode, type MooringError } from "../errors.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
+import { forbidden } from "../system/permissions.ts";
 import type { ClockState } from "../system/trusted-time.ts";
 import type { Attempts } from "./attempt-history.ts";
 import { openAttempts } from "./attempts.ts";
@@ -63,14 +64,15 @@ interface Failure {
 
 /**
  * The status where no daemon runs; its decision is what `mooring provision` would do now. Reads the state and the
- * identity's files. Throws what reading the state throws.
+ * identity's files. Throws what reading the state throws, and ERR_PERMISSION.
  */
 export async function readStatus(
   config: Config,
   tools: { readonly clock: Clock; readonly log: Log },
 ): Promise<Status> {
-  const current = loadCurrent(config.state.directory, tools);
-  const attempts = openAttempts(config.state.directory, { ...tools, isReadOnly: true });
+  const directory = config.state.directory;
+  const current = asReader(() => loadCurrent(directory, tools));
+  const attempts = asReader(() => openAttempts(directory, { ...tools, isReadOnly: true }));
   return statusOf(config, {
     alive: { running: false },
     current,
@@ -79,6 +81,16 @@ export async function readStatus(
     clock: openTrustedTime(config, attempts, tools).state,
     now: tools.clock.now(),
   });
+}
+
+/** Who may not read the state is another user than the agent: there is nothing wrong with the directory. */
+export function asReader<Result>(read: () => Result): Result {
+  try {
+    return read();
+  } catch (error) {
+    const { cause, details } = asMooringError(error);
+    throw (details.path && forbidden("the agent's state", details.path, cause)) || error;
+  }
 }
 
 async function outlook(

@@ -84,7 +84,7 @@ async function within<Result>(
 }
 
 async function waitForIdentity(config: Config, tools: Tools): Promise<Status> {
-  const { readStatus, usable } = await import("../agent/status.ts");
+  const { asReader, readStatus, usable } = await import("../agent/status.ts");
   const { loadCurrent } = await import("../assignment/generations.ts");
   tools.log.debug("wait.started");
   let pauseMs = lookEveryMs;
@@ -92,7 +92,7 @@ async function waitForIdentity(config: Config, tools: Tools): Promise<Status> {
     const told = await answerOf(config, tools);
     if (typeof told === "object") return told;
     // What is wrong with the disk is said once.
-    const current = loadCurrent(config.state.directory, { log });
+    const current = asReader(() => loadCurrent(config.state.directory, { log }));
     if (usable(config, current).yes) return readStatus(config, tools);
     await somethingChanged(config.state.directory, pauseMs, tools);
     if (told === "lost") pauseMs = Math.min(2 * pauseMs, longestPauseMs);

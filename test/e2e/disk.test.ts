@@ -115,6 +115,18 @@ describe("a file that cannot be read", () => {
     expect(error).toMatchObject({ exitCode: 77, path: gateway.configFile });
     expect(error["message"]).toMatch(/belongs to \S+ with mode 0000, and Mooring runs as \S+/);
   });
+
+  it.each(["status", "wait"])(
+    "is named when it is the state, by `%s` where no daemon runs",
+    async (command) => {
+      await succeed(gateway.run("provision"));
+      const generations = `${gateway.stateDirectory}/generations`;
+      chmodSync(generations, 0);
+      const error = await refuse(gateway.run(command, { under: withoutPrivilege }), "ERR_PERMISSION");
+      expect(error).toMatchObject({ exitCode: 77, message: expect.stringContaining(generations) });
+      expect(error["message"]).toMatch(/belongs to \S+ with mode 0000, and Mooring runs as \S+/);
+    },
+  );
 });
 
 describe("damage on the disk", () => {
