@@ -5,6 +5,7 @@ import * as fs from "node:fs";
 import { dirname, join } from "node:path";
 import { MooringError } from "../errors.ts";
 import { removeFile, syncDirectory, writeAtomic } from "../system/atomic-file.ts";
+import { makeDirectories } from "../system/directories.ts";
 import type { Log } from "../system/log.ts";
 import { type Assignment, encodeAssignment } from "./assignment.ts";
 import {
@@ -29,7 +30,7 @@ export type { Generation, Staged } from "./stored.ts";
  */
 export function prepareState(stateDirectory: string): void {
   onDisk("create", stateDirectory, () => {
-    fs.mkdirSync(dirname(stateDirectory), { recursive: true });
+    makeDirectories(dirname(stateDirectory));
     makeDirectory(stateDirectory, 0o711);
     makeDirectory(generationsIn(stateDirectory), 0o700);
   });

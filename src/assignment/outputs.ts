@@ -6,6 +6,7 @@ import { dirname } from "node:path";
 import { asMooringError, MooringError } from "../errors.ts";
 import { groupId, userId } from "../system/accounts.ts";
 import { fileFailure, removeFile, writeAtomic } from "../system/atomic-file.ts";
+import { makeDirectories } from "../system/directories.ts";
 import type { Log } from "../system/log.ts";
 import type { Assignment } from "./assignment.ts";
 import type { OwedCommands } from "./owed.ts";
@@ -172,7 +173,7 @@ function alreadyThere(path: string, content: Buffer, owned: Owned): "unchanged" 
 
 function write(path: string, content: Buffer, owned: Owned): "written" {
   try {
-    fs.mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+    makeDirectories(dirname(path), { mode: 0o755 });
   } catch (error) {
     throw fileFailure("ERR_OUTPUT", "create the directory of", path, error);
   }

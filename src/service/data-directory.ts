@@ -1,10 +1,10 @@
 // The directory that belongs to one running service: made when missing, locked while it runs, and written to in a
 // way that leaves either the old file or the new one.
 
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { MooringError } from "../errors.ts";
 import { writeAtomic } from "../system/atomic-file.ts";
+import { makeDirectories } from "../system/directories.ts";
 import { type FileLock, takeFileLock } from "../system/file-lock.ts";
 
 /**
@@ -30,7 +30,7 @@ export const writeDataFile = (path: string, text: string, mode: number): void =>
 
 function take(directory: string): FileLock | undefined {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o755 });
+    makeDirectories(directory, { mode: 0o755 });
     return takeFileLock(join(directory, "lock"));
   } catch (error) {
     throw new MooringError("ERR_SERVICE_START", `cannot use the data directory ${directory}`, {

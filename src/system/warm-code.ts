@@ -3,10 +3,11 @@
 // V8 lets a script's code be kept after it ran (`vm.Script`, createCachedData), as browsers do.
 
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, dirname } from "node:path";
 import { Script } from "node:vm";
+import { makeDirectories } from "./directories.ts";
 
 export interface Warm {
   readonly exports: unknown;
@@ -57,7 +58,7 @@ function readKept(place: string, source: Uint8Array): Buffer | undefined {
 /** Two that write at once may spoil each other's; that is seen when it is read. */
 function writeKept(place: string, source: Uint8Array, code: Uint8Array): void {
   try {
-    mkdirSync(dirname(place), { recursive: true });
+    makeDirectories(dirname(place));
     writeFileSync(`${place}.new`, Buffer.concat([vouch(source, code), code]), { mode: 0o600 });
     renameSync(`${place}.new`, place);
   } catch {
