@@ -18,6 +18,7 @@ import {
   numbersIn,
   onDisk,
 } from "./layout.ts";
+import { holdsGeneration } from "./quarantine.ts";
 import { newestGood, repair } from "./recovery.ts";
 import { type Generation, readFiles, readGeneration, type Staged } from "./stored.ts";
 
@@ -113,12 +114,14 @@ export function verifyStaged({ directory, assignment, hubKey }: Staged): void {
 }
 
 /**
- * Makes the staged generation current in one atomic step, then removes all but it and the one that was current.
+ * Makes the staged generation current in one atomic step, then removes all but it, the one that was in use, and what a
+ * newer version of Mooring wrote.
  * Needs the lock. Throws ERR_STATE_DIRECTORY, ERR_STATE_FULL.
  */
 export function promote(stateDirectory: string, staged: Staged): Generation {
-  const before = linkedNumber(stateDirectory);
-  const number = Math.max(before ?? 0, ...numbersIn(stateDirectory)) + 1;
+  const linked = linkedNumber(stateDirectory) ?? 0;
+  const before = newestGood(stateDirectory).good?.number;
+  const number = Math.max(linked, ...numbersIn(stateDirectory)) + 1;
   const directory = directoryOf(stateDirectory, number);
   onDisk("promote", directory, () => {
     fs.renameSync(staged.directory, directory);
@@ -179,9 +182,8 @@ export function isHubKeyPersisted({ directory }: Generation): boolean {
 
 const persistedMark = (directory: string): string => join(directory, "hub-key.persisted");
 
-/** True when something was set aside because it was damaged: then a missing assignment is a lost one. */
-export const wasDamaged = (stateDirectory: string): boolean =>
-  fs.existsSync(join(stateDirectory, "quarantine"));
+/** True when a generation was set aside because it was damaged: then a missing assignment is a lost one. */
+export const wasDamaged = (stateDirectory: string): boolean => holdsGeneration(stateDirectory);
 
 /** Every good generation, newest first: the hub keys in them are ours. Reads only. */
 export function goodGenerations(stateDirectory: string): Generation[] {
@@ -191,12 +193,13 @@ export function goodGenerations(stateDirectory: string): Generation[] {
   });
 }
 
-/** Keeps the current generation and the one before it; failing to remove is no failure. */
+/** Failing to remove is no failure. */
 function removeOlder(stateDirectory: string, current: number, before: number | undefined): void {
-  const previous = before ?? numbersIn(stateDirectory).find((number) => number < current);
   for (const number of numbersIn(stateDirectory)) {
-    if (number === current || number === previous) continue;
+    if (number === current || number === before) continue;
     try {
+      const found = readGeneration(stateDirectory, number);
+      if ("why" in found && !found.isDamaged) continue;
       fs.rmSync(directoryOf(stateDirectory, number), { recursive: true, force: true });
     } catch {
       // The next promotion tries again.

@@ -12,13 +12,19 @@ export const nameOf = (number: number): string => String(number).padStart(6, "0"
 export const directoryOf = (stateDirectory: string, number: number): string =>
   join(generationsIn(stateDirectory), nameOf(number));
 
-const numberOf = (name: string): number | undefined => (/^\d{6,15}$/.test(name) ? Number(name) : undefined);
+export const numberOf = (name: string): number | undefined =>
+  /^\d{6,15}$/.test(name) ? Number(name) : undefined;
 
 /** Numbers of the generations that are there, newest first. */
 export function numbersIn(stateDirectory: string): number[] {
-  const names = ifThere(generationsIn(stateDirectory), (path) => fs.readdirSync(path)) ?? [];
-  return names.flatMap((name) => numberOf(name) ?? []).sort((a, b) => b - a);
+  return namesIn(generationsIn(stateDirectory))
+    .flatMap((name) => numberOf(name) ?? [])
+    .sort((a, b) => b - a);
 }
+
+/** What lies in a directory of the state; nothing when it is not there. */
+export const namesIn = (directory: string): string[] =>
+  ifThere(directory, (path) => fs.readdirSync(path)) ?? [];
 
 /** The number that `current` names, whether that generation is there or not. */
 export function linkedNumber(stateDirectory: string): number | undefined {

@@ -15,13 +15,17 @@ export interface Found {
   readonly unusable: readonly Unusable[];
 }
 
-/** The current generation if it is good, else the newest good one before it. Reads only. */
+/** The current generation if it is good, else the newest good one before it, else the newest after it. Reads only. */
 export function newestGood(stateDirectory: string): Found {
   const linked = linkedNumber(stateDirectory);
   const unusable: Unusable[] = [];
-  // Numbers above the current one are of a promotion that was cut off before its flip.
-  const older = numbersIn(stateDirectory).filter((number) => linked === undefined || number < linked);
-  for (const number of linked === undefined ? older : [linked, ...older]) {
+  const numbers = numbersIn(stateDirectory);
+  // Numbers above the current one are of a promotion that was cut off before its flip, or were rolled back: the last resort.
+  const inTurn =
+    linked === undefined
+      ? numbers
+      : [linked, ...numbers.filter((one) => one < linked), ...numbers.filter((one) => one > linked)];
+  for (const number of inTurn) {
     const found = readGeneration(stateDirectory, number);
     if ("directory" in found) return { linked, good: found, unusable };
     unusable.push(found);
@@ -30,7 +34,7 @@ export function newestGood(stateDirectory: string): Found {
 }
 
 /**
- * Sets the damaged ones aside and makes the good one current. Needs the lock: false when another process holds it or
+ * Sets the damaged ones aside and makes the good one current; one of a newer version stays current. Needs the lock: false when another process holds it or
  * the disk is read-only; what was found stays right even then.
  */
 export function repair(stateDirectory: string, { linked, good, unusable }: Found, log: Log): boolean {
@@ -38,6 +42,7 @@ export function repair(stateDirectory: string, { linked, good, unusable }: Found
     using _lock = holdsLock(stateDirectory) ? undefined : lockState(stateDirectory);
     if (linkedNumber(stateDirectory) !== linked) return false;
     for (const { number } of unusable.filter((one) => one.isDamaged)) quarantine(stateDirectory, number, log);
+    if (unusable.some(({ number, isDamaged }) => number === linked && !isDamaged)) return true;
     if (good) linkCurrent(stateDirectory, good.number);
     else fs.rmSync(join(stateDirectory, "current"), { force: true });
     return true;

@@ -30,8 +30,10 @@ import {
   promote,
   stage,
   verifyStaged,
+  wasDamaged,
 } from "../../src/assignment/generations.ts";
 import { lockState } from "../../src/assignment/lock.ts";
+import { setAside } from "../../src/assignment/quarantine.ts";
 import { silentLog } from "../../src/system/log.ts";
 import { anAssignment } from "../support/assignments.ts";
 import { finished, nodeCommand, source, started } from "../support/children.ts";
@@ -306,12 +308,46 @@ describe("a damaged generation", () => {
     expect(error).toMatchObject({ code: "ERR_STATE_CORRUPT", message: expect.stringContaining("000002: ") });
   });
 
-  it("of a newer version is passed over and left where it is", () => {
+  it("of a newer version is passed over and stays current, for when that version comes again", () => {
     const state = stateWith("a", "b");
+    const written = readFileSync(assignmentFile(state));
     writeFileSync(assignmentFile(state), '{"schemaVersion":2}');
+    expect(currentDevice(state)).toBe("a");
     expect(currentDevice(state)).toBe("a");
     expect(generations(state)).toEqual(["000001", "000002"]);
     expect(quarantined(state)).toEqual([]);
+    writeFileSync(assignmentFile(state, "000002"), written);
+    expect(currentDevice(state)).toBe("b");
+  });
+
+  it("of a newer version outlasts promotions, beside the one that was in use", () => {
+    const state = stateWith("a", "b");
+    writeFileSync(assignmentFile(state), '{"schemaVersion":2}');
+    putAway(state, { deviceId: "c" });
+    expect(currentDevice(state)).toBe("c");
+    expect(generations(state)).toEqual(["000001", "000002", "000003"]);
+    putAway(state, { deviceId: "d" });
+    expect(generations(state)).toEqual(["000002", "000003", "000004"]);
+  });
+
+  it("that was gone back to gives way to the one that was left", () => {
+    const state = stateWith("a", "b");
+    const current = loadCurrent(state, { log: silentLog }) as Generation;
+    makeCurrent(state, previousGeneration(state, current) as Generation);
+    truncateSync(assignmentFile(state));
+    expect(currentDevice(state)).toBe("b");
+    expect(readlinkSync(join(state, "current"))).toBe("generations/000002");
+    expect(generations(state)).toEqual(["000002"]);
+  });
+
+  it("is what a lost assignment is known by, and not any other part of the state that was set aside", () => {
+    const state = stateWith("a");
+    writeFileSync(join(state, "attempts.json"), "damaged");
+    setAside(state, join(state, "attempts.json"));
+    expect(wasDamaged(state)).toBe(false);
+    truncateSync(assignmentFile(state));
+    expect(currentDevice(state)).toBeUndefined();
+    expect(wasDamaged(state)).toBe(true);
   });
 
   it.each(["dangling", "missing", "a file", "nonsense"])("is not made up by a link that is %s", (kind) => {
