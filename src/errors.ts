@@ -106,7 +106,7 @@ export const errorTable = {
   ERR_TPM_HANDLE_OCCUPIED: row(
     "later",
     73,
-    "another program's object is at the handle: move [identity.tpm] hub_key_handle, or remove it with `tpm2_evictcontrol -C o -c HANDLE` once you are sure",
+    "name a free handle as [identity.tpm] hub_key_handle; only what is at that one, and nobody needs, may be removed: `tpm2_evictcontrol -C o -c HANDLE`",
   ),
   ERR_TPM_KEY_REJECTED: row(
     "later",

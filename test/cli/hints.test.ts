@@ -37,6 +37,13 @@ async function wrongWith(words: string): Promise<string | undefined> {
 }
 
 describe("the hints of the error table", () => {
+  it("advise to remove from the TPM nothing but what is at the hub key's handle", () => {
+    const { hint } = errorTable.ERR_TPM_HANDLE_OCCUPIED;
+    expect(hint).toMatch(/hub_key_handle; only what is at that one.* may be removed: `tpm2_evictcontrol/);
+    const others = Object.values(errorTable).filter((row) => row.hint !== hint);
+    expect(others.filter((row) => row.hint.includes("tpm2_evictcontrol"))).toEqual([]);
+  });
+
   it("name commands at all", () => {
     expect(commands.length).toBeGreaterThan(8);
   });
