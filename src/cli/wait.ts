@@ -27,7 +27,7 @@ Exits 0 once an assignment is there and usable, 75 when the time is over. It ask
 daemon or \`mooring provision\` have to bring it. "infinity" also waits for a configuration to be mended.
 
 In the unit of a program that needs the hub:
-  ExecStartPre=/usr/local/bin/mooring wait --timeout 10min`,
+  ExecStartPre=/usr/bin/mooring wait --timeout 10min`,
     )
     .action(async (options: CommonOptions & { timeout: string }) => {
       const limitMs = timeoutMs(options.timeout);

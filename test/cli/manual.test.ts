@@ -1,7 +1,7 @@
 // The man page and the completion, against the help of the built commands and against bash itself.
 
 import { execFileSync, spawnSync } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { run } from "../../src/cli/program.ts";
 
@@ -46,6 +46,23 @@ describe("the man page", () => {
     );
     expect(shipped.length).toBeGreaterThan(8);
     expect(shipped.filter((name) => !source.includes(name))).toEqual([]);
+  });
+
+  it("shows which commands know --json, as the README has it, and mooring where the package puts it", async () => {
+    const source = (await printed("manual", "mooring.8")).replaceAll("\\-", "-").replaceAll("\\&", "");
+    const [commands = ""] = source.split(".SH UNITS");
+    const without = commands
+      .split('.SS "mooring ')
+      .slice(1)
+      .filter((section) => !section.includes("--json"))
+      .map((section) => `\`${section.split('"', 1)[0]}\``);
+    expect(without.length).toBeGreaterThan(0);
+    const readme = readFileSync("README.md", "utf8").replaceAll("\n", " ");
+    expect(readme).toContain(
+      `Every command has \`--help\`, and \`--json\` but for ${without.join(" and ")};`,
+    );
+    expect(source).not.toContain("/usr/local/bin/mooring");
+    expect(source).toContain("ExecStartPre=/usr/bin/mooring wait");
   });
 
   it("of the configuration is the commented template", async () => {
