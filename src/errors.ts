@@ -21,6 +21,11 @@ const row = (retry: RetryClass, exitCode: ErrorRow["exitCode"], hint: string): E
 
 export const errorTable = {
   ERR_USAGE: row("never", 64, "run `mooring --help`, or `mooring COMMAND --help`"),
+  ERR_INPUT: row(
+    "never",
+    66,
+    "check path and mode of the file that the command line or the environment names",
+  ),
   ERR_CONFIG_NOT_FOUND: row(
     "never",
     78,

@@ -48,7 +48,7 @@ export function attestationFrom(
   };
 }
 
-/** A certificate file, PEM or DER; of a PEM chain the first. Throws ERR_USAGE. */
+/** A certificate file, PEM or DER; of a PEM chain the first. Throws ERR_INPUT, ERR_USAGE. */
 export function enrolledCertificate(file: string): EnrolledCertificate {
   const bytes = readInput(file);
   const text = bytes.includes("-----BEGIN ") ? bytes.toString() : bytes.toString("base64");

@@ -1,5 +1,6 @@
 // How commands reach the service API: options, environment, and the open client they end in.
 
+import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Command, Option } from "commander";
@@ -50,7 +51,7 @@ export async function withServiceClient<Result>(
   const tools = commandTools({});
   const client = openServiceClient({
     connection,
-    ca: trusted === undefined ? undefined : readInput(trusted).toString(),
+    ca: trusted === undefined ? undefined : readCertificates(trusted),
     clock: tools.clock,
     patience: longWork && { ...tools, random: Math.random, onWait: longWork.onWait },
   });
@@ -61,7 +62,7 @@ export async function withServiceClient<Result>(
   }
 }
 
-/** Throws ERR_CONNECTION_STRING, or ERR_USAGE for a file that cannot be read. */
+/** Throws ERR_CONNECTION_STRING, or ERR_INPUT for a file that cannot be read. */
 export async function readConnection(options: ServiceOptions): Promise<ServiceConnection> {
   const { parseConnectionString } = await import("../enrollment/connection-string.ts");
   return parseConnectionString(connectionString(options));
@@ -79,11 +80,22 @@ function connectionString({ service, serviceFile, data }: ServiceOptions): strin
   );
 }
 
-/** The bytes of a file that an option names. Throws ERR_USAGE. */
+/** The bytes of a file that an option names. Throws ERR_INPUT. */
 export function readInput(file: string): Buffer {
   try {
     return readFileSync(file);
   } catch (cause) {
-    throw new MooringError("ERR_USAGE", `cannot read ${file}`, { cause, path: file });
+    throw new MooringError("ERR_INPUT", `cannot read ${file}`, { cause, path: file });
+  }
+}
+
+/** PEM. Throws ERR_INPUT; ERR_USAGE when there is no certificate in the file, which TLS would pass over in silence. */
+export function readCertificates(file: string): string {
+  const pem = readInput(file).toString();
+  try {
+    new X509Certificate(pem);
+    return pem;
+  } catch (cause) {
+    throw new MooringError("ERR_USAGE", `there is no certificate in ${file}`, { cause, path: file });
   }
 }

@@ -1,17 +1,16 @@
 // `mooring service run`: the local provisioning service in the foreground, until SIGTERM or Ctrl-C. With --json
 // every line on standard output is one event, and the first of them says where the service is.
 
-import { X509Certificate } from "node:crypto";
 import { dirname, resolve } from "node:path";
 import type { Command } from "commander";
-import { causeText, MooringError } from "../errors.ts";
+import { causeText } from "../errors.ts";
 import type { RunningService } from "../service/service.ts";
 import { systemClock } from "../system/clock.ts";
 import { isJournalStream } from "../system/journal-stream.ts";
 import type { Fields, Log } from "../system/log.ts";
 import { integer } from "./integer.ts";
 import { printLine } from "./output.ts";
-import { readInput } from "./service-client.ts";
+import { readCertificates } from "./service-client.ts";
 
 interface RunOptions {
   data: string;
@@ -136,17 +135,6 @@ function printable(fields: Fields): Fields {
   return Object.fromEntries(
     entries.map(([name, value]) => [name, value instanceof Error ? causeText(value) : value]),
   );
-}
-
-/** PEM. Throws ERR_USAGE when there is no certificate in the file. */
-function readCertificates(file: string): string {
-  const pem = readInput(file).toString();
-  try {
-    new X509Certificate(pem);
-    return pem;
-  } catch (cause) {
-    throw new MooringError("ERR_USAGE", `there is no certificate in ${file}`, { cause, path: file });
-  }
 }
 
 /** Listens from now on, so that a signal during the start is not lost. */

@@ -32,6 +32,7 @@ export async function* csvRows(chunks: AsyncIterable<string>, kind: Kind): Async
       if (header === undefined) header = readHeader(cells, kind);
       else yield row(cells, info.lines, header);
     }
+    if (header === undefined) throw new SyntaxError("line 1: there is no header");
   } catch (error) {
     throw error instanceof CsvError ? new SyntaxError(`line ${error["lines"]}: ${error.message}`) : error;
   } finally {

@@ -16,6 +16,7 @@ class Scanner {
   #depth = 0;
   #inString = false;
   #escaped = false;
+  #isEmpty = true;
   #list: "none" | "open" | "closed" = "none";
   /** The part of the present record that earlier chunks held. */
   #head = "";
@@ -31,6 +32,7 @@ class Scanner {
           start = at;
           this.#firstLine = this.#line;
           this.#depth = 1;
+          this.#isEmpty = false;
         } else this.#between(character);
       } else if (character === quote) this.#inString = true;
       else if (character === openBrace) this.#depth++;
@@ -43,6 +45,7 @@ class Scanner {
   }
 
   end(): void {
+    if (this.#isEmpty && this.#list === "none") throw new SyntaxError("line 1: there is no record");
     if (this.#depth > 0)
       throw new SyntaxError(`line ${this.#firstLine}: the record that begins here is cut off`);
     if (this.#list === "open") throw new SyntaxError(`line ${this.#line}: the list is cut off`);

@@ -42,8 +42,8 @@ export interface CheckedFile {
 }
 
 /**
- * Reads the whole file once and finds all that is wrong with it, ids that are there twice included. Throws ERR_USAGE for
- * what cannot be read, and what cannot be read twice.
+ * Reads the whole file once and finds all that is wrong with it, ids that are there twice included. Throws ERR_INPUT for
+ * what cannot be read, ERR_USAGE for what cannot be read twice.
  */
 export async function checkFile(file: string, kind: Kind): Promise<CheckedFile> {
   if (statSync(file, { throwIfNoEntry: false })?.isFile() === false) {
@@ -125,7 +125,7 @@ function sourceRows(file: string, kind: Kind, hash?: Hash): AsyncGenerator<Sourc
   return formatOf(file) === "json" ? jsonRows(chunks) : csvRows(chunks, kind);
 }
 
-/** UTF-8, with or without a mark in front. Throws ERR_USAGE when it cannot be read, SyntaxError when it is not UTF-8. */
+/** UTF-8, with or without a mark in front. Throws ERR_INPUT when it cannot be read, SyntaxError when it is not UTF-8. */
 async function* textOf(file: string, hash?: Hash): AsyncGenerator<string> {
   const decoder = new TextDecoder("utf-8", { fatal: true });
   let line = 1;
@@ -146,7 +146,7 @@ async function* textOf(file: string, hash?: Hash): AsyncGenerator<string> {
     }
   } catch (cause) {
     if (cause instanceof SyntaxError) throw cause;
-    throw new MooringError("ERR_USAGE", `cannot read ${file}`, { cause, path: file });
+    throw new MooringError("ERR_INPUT", `cannot read ${file}`, { cause, path: file });
   }
   yield decode();
 }

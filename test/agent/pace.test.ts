@@ -133,6 +133,7 @@ describe("the retry classes", () => {
     // Only another configuration, identity or TPM can help, or a person who says so; or it is no matter of the agent's.
     never: [
       "ERR_USAGE",
+      "ERR_INPUT",
       "ERR_CONFIG_NOT_FOUND",
       "ERR_CONFIG_INVALID",
       "ERR_PERMISSION",

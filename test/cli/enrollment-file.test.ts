@@ -54,6 +54,33 @@ describe("mooring enrollment import", () => {
     });
   });
 
+  it.each([
+    ["a file to import", ["import", "/nonexistent.csv"]],
+    ["a certificate", ["create", "--registration-id", "gw-1", "--certificate", "/nonexistent.pem"]],
+    ["a key", ["create", "--registration-id", "gw-1", "--symmetric-key-file", "/nonexistent.key"]],
+  ])("ends with 66, and the path, where there is no such file: %s", async (_what, args) => {
+    const { code, err } = await mooring(...args);
+    expect(code).toBe(66);
+    expect(err).toMatch(/ERR_INPUT: cannot read \/nonexistent\.\w+: ENOENT/);
+  });
+
+  it("ends with 66 where there is no data directory, and with 64 for a CA file without a certificate", async () => {
+    const missing = await commandLine("enrollment", "list", "--data", "/nonexistent");
+    expect(missing).toMatchObject({
+      code: 66,
+      err: expect.stringContaining("/nonexistent/connection-string"),
+    });
+    const service = ["--service-file", join(dataDirectory, "connection-string")];
+    const other = await commandLine("enrollment", "list", ...service, "--ca-file", csv("no certificate"));
+    expect(other).toMatchObject({ code: 64, err: expect.stringContaining("there is no certificate in") });
+  });
+
+  it("refuses an empty file", async () => {
+    const file = join(directory, "empty.csv");
+    writeFileSync(file, "");
+    expect(await mooring("import", file)).toMatchObject({ code: 65, out: "" });
+  });
+
   it("lists every mistake with its line, and sends nothing", async () => {
     const report = join(directory, "report.csv");
     const file = csv(header, "gw-1,symmetricKey,one", "gw 2,symmetricKey,", "gw-3,,");

@@ -94,7 +94,7 @@ describe("mooring enrollment", () => {
     ],
     [
       "a certificate that is not there",
-      64,
+      66,
       ["create", "--registration-id", "gw-2", "--certificate", "/nowhere"],
     ],
     [

@@ -44,6 +44,7 @@ type Way = string | (() => Promise<Run>);
 
 const ways: Record<ErrorCode, Way> = {
   ERR_USAGE: within("configuration.test.ts"),
+  ERR_INPUT: () => service.operator("enrollment", "import", "/nonexistent.csv"),
   ERR_CONFIG_NOT_FOUND: within("configuration.test.ts"),
   ERR_CONFIG_INVALID: within("configuration.test.ts"),
   ERR_PERMISSION: within("disk.test.ts"),

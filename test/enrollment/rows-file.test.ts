@@ -32,6 +32,16 @@ async function rows(file: string, kind: Kind = individual as Kind): Promise<unkn
 }
 
 describe("a CSV file of enrollments", () => {
+  it.each(["", "\n", "\uFEFF"])(
+    "that is empty (%j) is wrong, and one with a header alone has no rows",
+    async (content) => {
+      expect(await findings(written("rows.csv", content))).toEqual([
+        { line: 1, problem: "there is no header" },
+      ]);
+      expect(await rows(csv("registration_id"))).toEqual([]);
+    },
+  );
+
   it("becomes what the service API takes, cell by cell", async () => {
     const file = csv(
       "registration_id,endorsement_key,device_id,status,hub,hubs,allocation,reprovision,edge,initial_twin",
@@ -321,8 +331,13 @@ describe("checking a file", () => {
     });
   });
 
+  it("is wrong when it is empty, and not when it is an empty list", async () => {
+    expect(await findings(written("rows.json", "\n"))).toEqual([{ line: 1, problem: "there is no record" }]);
+    expect(await rows(json([]))).toEqual([]);
+  });
+
   it("says so when the file is not there", async () => {
-    expect((await thrownBy(() => checkFile("/nowhere.csv", individual as Kind))).code).toBe("ERR_USAGE");
+    expect((await thrownBy(() => checkFile("/nowhere.csv", individual as Kind))).code).toBe("ERR_INPUT");
   });
 
   it("takes only what can be read twice", async () => {
