@@ -1,6 +1,7 @@
 // The long-lived agent: serves what there is, decides, acts, rests, and decides again when something happened. One loop
 // does one thing at a time; whatever fails is told, remembered, and feeds the next decision.
 
+import type { Generation } from "../assignment/generations.ts";
 import type { Config } from "../config/schema.ts";
 import { MooringError } from "../errors.ts";
 import type { Attempts } from "./attempt-history.ts";
@@ -62,6 +63,11 @@ export class Daemon {
 
   get doing(): Doing {
     return this.#doing;
+  }
+
+  /** Whether programs of the gateway can read this one already. */
+  isPublished(current: Generation): boolean {
+    return this.#publication.isOutFor(current);
   }
 
   /** Publishes what there is, without network or TPM. A failure is told, and the daemon goes on. */
@@ -132,10 +138,11 @@ export class Daemon {
     this.#clockWait.forget();
     if (this.#wakes.has("reload")) return;
     const end = await this.#pursuit.provision(reason, outlook);
-    if ("failure" in end && onlyConfirms(reason.trigger) && this.#questions.has("start")) {
-      const served = await this.serve();
-      if (served) this.#questions.answer(served, "start");
-    }
+    const isOnlyUnconfirmed =
+      "failure" in end && onlyConfirms(reason.trigger) && this.#questions.has("start");
+    // What an errand published, this process knows only when it has looked.
+    const served = "done" in end || isOnlyUnconfirmed ? await this.serve() : undefined;
+    if (served && isOnlyUnconfirmed) this.#questions.answer(served, "start");
     // Whoever asked for what was interrupted is answered by the attempt under the new configuration.
     this.#questions.close(end, "operator", "start");
   }
@@ -174,13 +181,19 @@ export class Daemon {
 
   async #take(wake: Wake): Promise<void> {
     if (wake === "reload") return this.#reload();
-    if (wake === "roll-back") return this.#questions.close(await this.#pursuit.rollBack(), "roll-back");
+    if (wake === "roll-back") return this.#rollBack();
     const isPerson = wake === "start" || wake === "operator";
     // An attempt that was under way has answered already.
     if (isPerson && !this.#questions.has(wake)) return;
     const isClockWaitGivenUp = this.#clockWait.isGivenUp;
     if (isNewStart(wake, { lastFailure: this.attempts.lastFailure, isClockWaitGivenUp }))
       this.#startAnew({ isBusyForgiven: isPerson });
+  }
+
+  async #rollBack(): Promise<void> {
+    const end = await this.#pursuit.rollBack();
+    await this.serve();
+    this.#questions.close(end, "roll-back");
   }
 
   async #reload(): Promise<void> {

@@ -125,6 +125,8 @@ export async function mendHubKey(config: Config, tools: Tools): Promise<void> {
     requirePinnedTpm(identity, current.assignment, { ...tools, operatorAsks: false });
     await keepHubKey(identity.tpm, current, stateDirectory, tools);
   });
+  // It could not be announced without.
+  await serve(config, current, tools);
 }
 
 async function replace(

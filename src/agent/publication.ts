@@ -2,6 +2,7 @@
 
 import { type Generation, loadCurrent } from "../assignment/generations.ts";
 import type { Config } from "../config/schema.ts";
+import { isOut } from "./announcement.ts";
 import type { Tools } from "./connect.ts";
 import type { Reason } from "./decide.ts";
 import type { Provisioned } from "./provision.ts";
@@ -11,6 +12,8 @@ import type { Troubles } from "./troubles.ts";
 export interface Publication {
   /** Whether the outputs tell of it already. */
   tellsOf(current: Generation | undefined): boolean;
+  /** Whether there is an output to read it from, too. */
+  isOutFor(current: Generation): boolean;
   /** Publishes what there is, without network or TPM. Undefined where that is nothing, and after a failure. */
   serve(config: Config): Promise<Provisioned | undefined>;
   /** Takes it back. A failure stands in the way of the look. */
@@ -21,13 +24,16 @@ export interface Publication {
 
 export function createPublication(tools: Tools, troubles: Troubles): Publication {
   let number: number | undefined;
+  let isOutNow = false;
   const note = (current: Generation | undefined, done: Provisioned | undefined): void => {
     number = current?.number;
+    isOutNow = isOut(done?.outputs ?? []);
     // The log has it already.
     troubles.stand("outputs", done?.outputs.find(({ error }) => error)?.error);
   };
   return {
     tellsOf: (current) => current?.number === number,
+    isOutFor: (current) => current.number === number && isOutNow,
     serve: async (config) => {
       try {
         const current = loadCurrent(config.state.directory, tools);

@@ -4,8 +4,6 @@
 
 import { type Generation, loadCurrent, makeCurrent, previousGeneration } from "../assignment/generations.ts";
 import { lockState } from "../assignment/lock.ts";
-import { publishOutputs } from "../assignment/outputs.ts";
-import { owedCommands } from "../assignment/owed.ts";
 import type { Config } from "../config/schema.ts";
 import { MooringError } from "../errors.ts";
 import { openAttempts } from "./attempts.ts";
@@ -15,6 +13,7 @@ import { keepHubKey, proveHubKey } from "./hub-key.ts";
 import { withTpm } from "./identity.ts";
 import { requirePinnedTpm } from "./pinned-tpm.ts";
 import type { Provisioned } from "./provision.ts";
+import { serve } from "./serve.ts";
 import { lookAround } from "./situation.ts";
 
 /**
@@ -46,12 +45,9 @@ export async function rollBack(config: Config, tools: Tools): Promise<Provisione
     });
   }
   tools.log.info("assignment.rolled-back", shown(previous));
-  const outputs = await publishOutputs(config.outputs, previous.assignment, {
-    ...tools,
-    owed: owedCommands(stateDirectory, tools),
-  });
+  const served = await serve(config, previous, tools);
   const pending = await whyNotForLong(config, previous, tools);
-  return { assignment: previous.assignment, outputs, ...(pending && { pending }) };
+  return { ...served, ...(pending && { pending }) };
 }
 
 /** Why the next decision will be against it, as far as that can be told now. */

@@ -119,9 +119,11 @@ async function statusOfDaemon(daemon: Daemon, startedAt: number, tools: Tools): 
   // To the second: two clocks that are read one after the other differ by a breath.
   const startedAtSeconds = (clock.now() - (clock.monotonic() - startedAt)) / 1000;
   const since = new Date(Math.round(startedAtSeconds) * 1000).toISOString();
+  const current = loadCurrent(config.state.directory, tools);
   return statusOf(config, {
     alive: { running: true, pid: process.pid, since, activity },
-    current: loadCurrent(config.state.directory, tools),
+    current,
+    isPublished: current && daemon.isPublished(current),
     decision: outlook?.decision,
     trouble,
     attempts,

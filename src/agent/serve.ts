@@ -7,14 +7,15 @@ import { lockState } from "../assignment/lock.ts";
 import { publishOutputs, withdrawOutputs } from "../assignment/outputs.ts";
 import { owedCommands } from "../assignment/owed.ts";
 import type { Config } from "../config/schema.ts";
+import { announce, revoke } from "./announcement.ts";
 import type { Tools } from "./connect.ts";
 import type { Reason } from "./decide.ts";
 import type { Provisioned } from "./provision.ts";
 
 /**
  * Publishes a generation. A command of an output may take long, and other processes promote and publish meanwhile: what
- * is current in the end is what is published in the end. Failures of outputs are in the result; the assignment is kept
- * either way.
+ * is current in the end is what is published, and announced, in the end. Failures of outputs are in the result; the
+ * assignment is kept either way.
  */
 export async function serve(config: Config, generation: Generation, tools: Tools): Promise<Provisioned> {
   const wasWithdrawn = staysWithdrawn(config, generation);
@@ -24,7 +25,10 @@ export async function serve(config: Config, generation: Generation, tools: Tools
     : await publishOutputs(config.outputs, generation.assignment, { ...tools, owed });
   const current = currentOr(generation, config, tools);
   const isLastWord = current.number === generation.number && staysWithdrawn(config, current) === wasWithdrawn;
-  return isLastWord ? { assignment: generation.assignment, outputs } : serve(config, current, tools);
+  if (!isLastWord) return serve(config, current, tools);
+  if (wasWithdrawn) revoke(config, tools.log);
+  else announce(config, generation, outputs, tools.log);
+  return { assignment: generation.assignment, outputs };
 }
 
 /** A state that cannot be read just now says nothing against what was published. */
@@ -54,6 +58,8 @@ export async function withdraw(
   markWithdrawn(generation);
   tools.log.warn("assignment.withdrawn", { because, assignedHub, deviceId });
   const owed = owedCommands(config.state.directory, tools);
+  // Who works with it is stopped before it goes.
+  revoke(config, tools.log);
   return { assignment, outputs: await withdrawOutputs(config.outputs, { ...tools, owed }) };
 }
 

@@ -112,6 +112,8 @@ async function outlook(
 export interface Findings {
   readonly alive: Alive;
   readonly current: Generation | undefined;
+  /** Whether the daemon has published it; only a daemon can tell. */
+  readonly isPublished?: boolean | undefined;
   readonly decision?: Decision | undefined;
   readonly trouble?: MooringError | undefined;
   readonly attempts: Pick<Attempts, "lastFailure" | "refusal">;
@@ -124,13 +126,16 @@ export interface Findings {
 
 /** Reads nothing but the device certificate. Never throws. */
 export async function statusOf(config: Config, findings: Findings): Promise<Status> {
-  const { alive, current, decision, trouble, attempts, clock, next, now } = findings;
+  const { alive, current, isPublished, decision, trouble, attempts, clock, next, now } = findings;
   const { lastFailure } = attempts;
   const daysLeft =
     current && clock === "plausible" ? await certificateDaysLeft(config, current, now) : undefined;
   return {
     alive,
-    usable: { ...usable(config, current), ...(daysLeft !== undefined && { certificateDaysLeft: daysLeft }) },
+    usable: {
+      ...usable(config, current, { isPublished }),
+      ...(daysLeft !== undefined && { certificateDaysLeft: daysLeft }),
+    },
     confirmed: confirmed(current, attempts.refusal, decision),
     ...(decision && { decision }),
     ...(trouble && {
@@ -149,13 +154,18 @@ export async function statusOf(config: Config, findings: Findings): Promise<Stat
 }
 
 /** Of the current generation; reads nothing but its marks. */
-export function usable(config: Config, current: Generation | undefined): Usable {
+export function usable(
+  config: Config,
+  current: Generation | undefined,
+  { isPublished = true }: Pick<Findings, "isPublished"> = {},
+): Usable {
   if (!current) return { yes: false, because: "there is no assignment" };
   const { assignment, number: generation } = current;
   if (staysWithdrawn(config, current))
     return { yes: false, because: "the assignment was withdrawn", assignment, generation, withdrawn: true };
   if (needsItsHubKey(current))
     return { yes: false, because: "its hub key is not in the TPM yet", assignment, generation };
+  if (!isPublished) return { yes: false, because: "it is not published yet", assignment, generation };
   return { yes: true, assignment, generation };
 }
 

@@ -51,7 +51,7 @@ const isPassable = (variable: string): boolean =>
 
 /**
  * What of it an environment file holds. Such a file is read when a program starts, and a new one has programs started
- * anew (mooring-changed.path): it says how to work, and is the same after a registration that changes nothing of that.
+ * anew: it says how to work, and is the same after a registration that changes nothing of that.
  */
 export function lastingEnvironment(assignment: Assignment): Record<string, string> {
   const fields = Object.entries(publishedFields(assignment));

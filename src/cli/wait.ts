@@ -85,6 +85,7 @@ async function within<Result>(
 
 async function waitForIdentity(config: Config, tools: Tools): Promise<Status> {
   const { asReader, readStatus, usable } = await import("../agent/status.ts");
+  const { isAnnounced } = await import("../agent/announcement.ts");
   const { loadCurrent } = await import("../assignment/generations.ts");
   tools.log.debug("wait.started");
   let pauseMs = lookEveryMs;
@@ -93,7 +94,8 @@ async function waitForIdentity(config: Config, tools: Tools): Promise<Status> {
     if (typeof told === "object") return told;
     // What is wrong with the disk is said once.
     const current = asReader(() => loadCurrent(config.state.directory, { log }));
-    if (usable(config, current).yes) return readStatus(config, tools);
+    const isPublished = current && isAnnounced(config, current);
+    if (usable(config, current, { isPublished }).yes) return readStatus(config, tools);
     await somethingChanged(config.state.directory, pauseMs, tools);
     if (told === "lost") pauseMs = Math.min(2 * pauseMs, longestPauseMs);
   }

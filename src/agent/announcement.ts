@@ -1,0 +1,109 @@
+// Tells systemd, which alone may start and stop units, what the gateway's programs can work with. Two files lie beside
+// the control socket: `assigned` is there for as long as there is a published assignment to work with, and another one
+// when they have to work otherwise; `changed` is a bell. mooring-changed.path hears it and takes it away. What was
+// announced last is kept with the state (`announced`), for a boot at which the agent cannot start (mooring.service).
+
+import { createHash } from "node:crypto";
+import { closeSync, constants, existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { Assignment } from "../assignment/assignment.ts";
+import type { Generation } from "../assignment/generations.ts";
+import type { OutputResult } from "../assignment/outputs.ts";
+import { lastingEnvironment } from "../assignment/published.ts";
+import type { Config } from "../config/schema.ts";
+import { causeText, systemCode } from "../errors.ts";
+import { removeFile, writeAtomic } from "../system/atomic-file.ts";
+import type { Log } from "../system/log.ts";
+import { needsItsHubKey } from "./hub-key.ts";
+
+/** Whether anybody can read of it; one broken output of several is no reason to keep it from all programs. */
+export const isOut = (outputs: readonly OutputResult[]): boolean =>
+  outputs.length === 0 || outputs.some(({ status }) => status !== "failed");
+
+/**
+ * Announces a generation once it is published and its hub key is at its handle; before that, what was announced stands.
+ * Outputs that failed are named, so that there is a new announcement once they are there. Never throws: who cannot be
+ * told is no reason to do without the assignment.
+ */
+export function announce(
+  config: Config,
+  generation: Generation,
+  outputs: readonly OutputResult[],
+  log: Log,
+): void {
+  if (needsItsHubKey(generation) || !isOut(outputs)) return;
+  const where = outputs.map(({ path, status }) => `${status === "failed" ? "without" : "in"} ${path}\n`);
+  const text = `${digestOf(generation.assignment)}\n${where.join("")}`;
+  const set = (file: string): boolean => {
+    if (said(file) === text) return false;
+    writeAtomic(file, text, { mode: 0o644 });
+    return true;
+  };
+  change(config, log, { set });
+}
+
+/** Whether this one was announced, by whichever process. */
+export const isAnnounced = ({ state }: Config, { assignment }: Generation): boolean =>
+  said(join(state.directory, "announced"))?.split("\n", 1)[0] === digestOf(assignment);
+
+/** There is nothing to work with any more. Never throws. */
+export function revoke(config: Config, log: Log): void {
+  const set = (file: string): boolean => {
+    if (said(file) === undefined) return false;
+    removeFile(file);
+    return true;
+  };
+  change(config, log, { set });
+}
+
+/** The same for as long as nobody has to work otherwise. */
+const digestOf = (assignment: Assignment): string =>
+  createHash("sha256")
+    .update(JSON.stringify(lastingEnvironment(assignment)))
+    .digest("hex");
+
+/** `set` says whether it changed anything. The file before the bell: whoever hears that finds it as it is now. */
+function change(
+  { daemon: { controlSocket }, state }: Config,
+  log: Log,
+  { set }: { set: (file: string) => boolean },
+): void {
+  const attempt = (directory: string, act: () => void): void => {
+    try {
+      // Without the first nobody listens; without the other there is no assignment.
+      if (existsSync(directory)) act();
+    } catch (error) {
+      log.warn("announcement.failed", { path: directory, error: causeText(error) });
+    }
+  };
+  attempt(state.directory, () => set(join(state.directory, "announced")));
+  const directory = dirname(controlSocket);
+  attempt(directory, () => {
+    if (set(join(directory, "assigned"))) ring(join(directory, "changed"));
+  });
+}
+
+/** It may hang there still. Root may ring, too, in a directory of the agent's: no link leads it elsewhere. */
+function ring(bell: string): void {
+  try {
+    writeFileSync(bell, "", { flag: "wx", mode: 0o644 });
+  } catch (error) {
+    if (systemCode(error) !== "EEXIST") throw error;
+  }
+}
+
+/** What is announced; undefined where nothing is. */
+function said(assigned: string): string | undefined {
+  let fd: number;
+  try {
+    fd = openSync(assigned, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") return undefined;
+    throw error;
+  }
+  try {
+    return readFileSync(fd, "utf8");
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,133 @@
+// What systemd is told of the assignment, in two files beside the control socket.
+
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeEach, describe, expect, it } from "vitest";
+import { announce, isAnnounced, revoke } from "../../src/agent/announcement.ts";
+import type { Assignment } from "../../src/assignment/assignment.ts";
+import { type Generation, prepareState, promote, stage } from "../../src/assignment/generations.ts";
+import { lockState } from "../../src/assignment/lock.ts";
+import type { OutputResult } from "../../src/assignment/outputs.ts";
+import { loadConfig } from "../../src/config/load.ts";
+import type { Config } from "../../src/config/schema.ts";
+import { anAssignment } from "../support/assignments.ts";
+import { type RecordingLog, recordingLog } from "../support/recording-log.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
+
+let config: Config;
+let run: string;
+let log: RecordingLog;
+
+beforeEach(() => {
+  const directory = temporaryDirectory();
+  run = join(directory, "run");
+  log = recordingLog();
+  mkdirSync(run);
+  writeFileSync(
+    join(directory, "config.toml"),
+    `[provisioning]
+id_scope = "0ne0000AAAA"
+[state]
+directory = "state"
+[daemon]
+control_socket = "run/control.sock"
+`,
+  );
+  config = loadConfig(join(directory, "config.toml"));
+  prepareState(config.state.directory);
+});
+
+const out: readonly OutputResult[] = [{ path: "/etc/hub.env", status: "unchanged" }];
+
+function promoted(changes: Partial<Assignment> = {}, hubKey?: Uint8Array): Generation {
+  const { directory } = config.state;
+  using _lock = lockState(directory);
+  const content = { assignment: { ...anAssignment(), ...changes }, ...(hubKey && { hubKey }) };
+  return promote(directory, stage(directory, content));
+}
+
+const assigned = (): string | undefined =>
+  existsSync(join(run, "assigned")) ? readFileSync(join(run, "assigned"), "utf8") : undefined;
+
+/** Whether it was rung; it is taken away, as systemd does. */
+function rang(): boolean {
+  const is = existsSync(join(run, "changed"));
+  rmSync(join(run, "changed"), { force: true });
+  return is;
+}
+
+describe("an announcement", () => {
+  it("is rung for once, and again when programs have to work otherwise", () => {
+    const first = promoted();
+    expect(isAnnounced(config, first)).toBe(false);
+    announce(config, first, out, log);
+    expect(isAnnounced(config, first)).toBe(true);
+    expect([assigned(), rang()]).toEqual([
+      expect.stringMatching(/^[0-9a-f]{64}\nin \/etc\/hub.env\n$/),
+      true,
+    ]);
+
+    const said = assigned();
+    announce(config, promoted({ assignedAt: "2031-01-01T00:00:00.000Z", transport: "https" }), out, log);
+    expect([assigned(), rang()]).toEqual([said, false]);
+    const moved = promoted({ assignedHub: "second.example" });
+    expect(isAnnounced(config, moved)).toBe(false);
+    announce(config, moved, out, log);
+    expect([assigned() === said, rang()]).toEqual([false, true]);
+    expect(log.named("warn")).toEqual([]);
+  });
+
+  it("goes when there is nothing to work with, once", () => {
+    announce(config, promoted(), out, log);
+    rang();
+    revoke(config, log);
+    expect([assigned(), rang()]).toEqual([undefined, true]);
+    revoke(config, log);
+    expect(rang()).toBe(false);
+  });
+
+  it("waits for an output that can be read, and is another one once the rest is there", () => {
+    const failed: OutputResult = { path: "/run/more.env", status: "failed" };
+    const generation = promoted();
+    announce(config, generation, [failed], log);
+    expect([assigned(), rang()]).toEqual([undefined, false]);
+    announce(config, generation, [...out, failed], log);
+    const digest = assigned()?.split("\n")[0];
+    expect([assigned(), rang()]).toEqual([`${digest}\nin /etc/hub.env\nwithout /run/more.env\n`, true]);
+    announce(config, generation, [...out, { ...failed, status: "written" }], log);
+    expect([assigned(), rang()]).toEqual([`${digest}\nin /etc/hub.env\nin /run/more.env\n`, true]);
+  });
+
+  it("waits for the hub key to be where programs look for it", () => {
+    const hubKey = { handle: 0x81000100, name: "000b00" };
+    announce(config, promoted({ hubKey }, new Uint8Array([1, 2, 3])), out, log);
+    expect([assigned(), rang()]).toEqual([undefined, false]);
+  });
+
+  it("is kept with the state for a boot at which the agent cannot start", () => {
+    announce(config, promoted(), out, log);
+    const kept = (): string => readFileSync(join(config.state.directory, "announced"), "utf8");
+    expect(kept()).toBe(assigned());
+    revoke(config, log);
+    expect(kept).toThrow("ENOENT");
+  });
+
+  it("is made by nobody where nobody listens, and follows no link when it rings", () => {
+    const victim = join(run, "..", "victim");
+    writeFileSync(victim, "precious");
+    symlinkSync(victim, join(run, "changed"));
+    announce(config, promoted(), out, log);
+    expect(readFileSync(victim, "utf8")).toBe("precious");
+
+    rmSync(run, { recursive: true });
+    announce(config, promoted({ assignedHub: "second.example" }), out, log);
+    expect(existsSync(run)).toBe(false);
+    expect(log.named("warn")).toEqual([]);
+  });
+
+  it("that cannot be made is told of, and ends nothing", () => {
+    symlinkSync("/nowhere", join(run, "assigned"));
+    announce(config, promoted(), out, log);
+    expect(log.named("warn")).toEqual(["announcement.failed"]);
+  });
+});
