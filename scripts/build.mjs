@@ -1,6 +1,6 @@
 // Bundles src/ into dist/: a small entry, the program, and what only some commands need. Native code stays outside.
 import { spawnSync } from "node:child_process";
-import { chmodSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, cpSync, readFileSync, rmSync } from "node:fs";
 import { builtinModules } from "node:module";
 import { relative, resolve } from "node:path";
 import { build } from "esbuild";
@@ -218,3 +218,8 @@ await build({
   logLevel: "warning",
 });
 chmodSync("dist/main.js", 0o755);
+// What units run beside the program.
+for (const name of ["announce-again", "follow-assignment"]) {
+  cpSync(`systemd/${name}.sh`, `dist/${name}`);
+  chmodSync(`dist/${name}`, 0o755);
+}

@@ -10,11 +10,12 @@ export const units = [
   ["mooring.timer", "Brings it back once a day, to look whether anything is due."],
   ["mooring.path", "Starts it anew, by mooring-reload.service, when configuration or certificate changed."],
   ["mooring-assigned.target", "Reached when there is an assignment to use."],
-  ["mooring-assigned.path", "Starts that target, for which mooring-wait.service waits."],
   [
     "mooring-changed.path",
-    "Restarts what is part of it when another assignment is published, by mooring-changed.service.",
+    "Starts and stops that target, and restarts what is part of it when the assignment is another one, by \
+mooring-changed.service.",
   ],
+  ["mooring-wait.service", "Waits for it on behalf of units that want the target at boot."],
 ] as const;
 
 export const files = [
@@ -22,6 +23,7 @@ export const files = [
   ["/etc/mooring/config.d/*.toml", "Merged over it, in the order of their names."],
   ["/var/lib/mooring", "The assignment, in generations, and what is remembered of attempts."],
   ["/run/mooring/control.sock", "Where commands reach the agent."],
+  ["/run/mooring/assigned", "There while there is a published assignment to work with; the units go by it."],
 ] as const;
 
 export const dependentUnit = `[Unit]

@@ -33,8 +33,7 @@ export const underSystemd = `under systemd${noRig === undefined ? "" : ` (skippe
 
 const marks = "sockets.target paths.target timers.target multi-user.target";
 /** What is to be active for as long as the gateway is on. */
-export const watchers =
-  "mooring.socket mooring.path mooring.timer mooring-assigned.path mooring-changed.path";
+export const watchers = "mooring.socket mooring.path mooring.timer mooring-changed.path";
 const workers = "mooring-assigned.target mooring-wait mooring-reload mooring-changed mooring gateway";
 
 /** The unit is the one in the README. */
@@ -70,7 +69,8 @@ export async function startRigGateway(service: LocalService): Promise<RigGateway
     },
     boot: async () => void (await rig.sh(`systemctl start ${marks} || true`)),
     shutDown: async () =>
-      void (await rig.sh(`systemctl stop ${watchers} ${workers}; systemctl reset-failed`)),
+      void (await rig.sh(`systemctl stop ${watchers} ${workers}; systemctl reset-failed
+        rm -rf /run/mooring/assigned /run/mooring/changed /run/mooring-changed`)),
     starts: async (unit) => {
       const journal = await rig.sh(`journalctl --sync; journalctl -q -o cat _PID=1 UNIT=${unit}`);
       return journal.split("\n").filter((line) => line.startsWith("Starting ")).length;

@@ -1,0 +1,261 @@
+// What works with the assignment follows it: it starts when there is one to read, stops when that is withdrawn, and is
+// tried again when it had failed over the one before.
+
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { type LocalService, startService } from "../support/local-service.ts";
+import { noRig, type RigGateway, startRigGateway, underSystemd } from "../support/rig-gateway.ts";
+
+let service: LocalService;
+let gateway: RigGateway;
+
+beforeAll(async () => {
+  if (noRig !== undefined) return;
+  service = await startService("--hub", "hub.example");
+  gateway = await startRigGateway(service);
+  // Its runs are counted; nobody else tells them apart from one that goes on.
+  gateway.write(
+    "/etc/systemd/system/gateway.service.d/count.conf",
+    dropIn("ExecStartPre=+/bin/sh -c 'echo >>/starts'"),
+  );
+});
+afterAll(async () => {
+  await gateway?.[Symbol.asyncDispose]();
+  await service?.[Symbol.asyncDispose]();
+});
+
+const dropIn = (line: string): string => `[Service]\n${line}\n`;
+const own = "/etc/systemd/system/gateway.service.d/own.conf";
+
+/** A boot of an enrolled gateway. Of its program there is a drop-in, or none. */
+async function boot(settings = "", program?: string): Promise<void> {
+  if (noRig !== undefined) return;
+  await gateway.shutDown();
+  await gateway.sh(`rm -rf ${own} /starts /var/lib/mooring/* /go; echo >/starts`);
+  if (program !== undefined) gateway.write(own, dropIn(program));
+  await gateway.sh("systemctl daemon-reload");
+  gateway.configure(settings);
+  await gateway.enroll("hub.example");
+  await gateway.boot();
+}
+
+/** The next boot, with what the gateway has; the program's starts are counted anew. */
+async function bootAgain(settings: string, before = ""): Promise<void> {
+  await gateway.shutDown();
+  await gateway.sh(`${before}
+    rm -f /starts; echo >/starts`);
+  gateway.configure(settings);
+  await gateway.boot();
+}
+
+const isActive = (unit: string): Promise<void> => gateway.until(`systemctl is-active ${unit}`);
+const isInactive = (unit: string): Promise<void> =>
+  gateway.until(`test $(systemctl is-active ${unit}) = inactive`);
+const failed = (): Promise<string> => gateway.sh("systemctl --failed --plain --no-legend | cut -d ' ' -f 1");
+/** How often the program was started since the boot. */
+const starts = async (): Promise<number> => Number(await gateway.sh("wc -l </starts")) - 1;
+/** Until whatever rang is heard and acted upon. */
+const followed = (): Promise<void> =>
+  gateway.until(
+    `test ! -e /run/mooring/changed -a $(systemctl is-active mooring-changed) = inactive
+      test -z "$(systemctl list-jobs --no-legend)"`,
+  );
+const enrollmentIs = async (status: "enabled" | "disabled"): Promise<void> => {
+  const { code, stderr } = await service.operator("enrollment", "update", gateway.name, "--status", status);
+  expect(code, stderr).toBe(0);
+};
+const moveTo = async (hub: string): Promise<void> => {
+  await gateway.enroll(hub);
+  await gateway.sh("mooring reprovision --wait");
+  await followed();
+};
+
+describe.skipIf(noRig)(underSystemd, () => {
+  describe("an assignment that is withdrawn", () => {
+    beforeEach(() => boot('[reprovision]\non_disenrolled = "withdraw"'));
+
+    it("stops who works with it, who is started again with the next, however often", async () => {
+      await isActive("gateway");
+      for (let round = 1; round <= 3; round += 1) {
+        await enrollmentIs("disabled");
+        await gateway.sh("mooring reprovision --wait || true");
+        await isInactive("gateway");
+        await isInactive("mooring-assigned.target");
+        await followed();
+        expect(await gateway.sh("ls /var/lib/mooring/hub.env 2>/dev/null || echo gone")).toBe("gone");
+        expect(await failed()).toBe("");
+
+        await enrollmentIs("enabled");
+        await gateway.sh("mooring reprovision --wait");
+        await isActive("gateway");
+        await followed();
+        expect(await starts()).toBe(1 + round);
+        expect(await failed()).toBe("");
+      }
+    });
+
+    it("is not taken for one after the next boot either", async () => {
+      await isActive("gateway");
+      await enrollmentIs("disabled");
+      await gateway.sh("mooring reprovision --wait || true");
+      await isInactive("gateway");
+      await gateway.shutDown();
+      await gateway.boot();
+      await isActive("mooring");
+      await followed();
+      expect(await gateway.sh("systemctl is-active gateway mooring-assigned.target || true")).toBe(
+        "inactive\ninactive",
+      );
+      expect(await failed()).toBe("");
+    });
+  });
+
+  describe("another hub", () => {
+    it("has who failed at the one before tried again, and who works started anew once", async () => {
+      await boot(
+        "",
+        "ExecStart=\nExecStart=/bin/sh -c 'test $IOTHUB_HOSTNAME = second.example && exec sleep infinity'",
+      );
+      await gateway.until("systemctl is-failed gateway");
+      await followed();
+      expect(await starts()).toBe(1);
+      await moveTo("second.example");
+      await isActive("gateway");
+      expect(await starts()).toBe(2);
+      expect(await failed()).toBe("");
+
+      await moveTo("hub.example");
+      await gateway.until("systemctl is-failed gateway");
+      expect(await starts()).toBe(3);
+    });
+
+    it("starts nothing where an operator has stopped all that works with the assignment", async () => {
+      await boot();
+      await isActive("gateway");
+      await gateway.sh("systemctl stop mooring-assigned.target");
+      await isInactive("gateway");
+      await moveTo("second.example");
+      expect(await gateway.sh("systemctl is-active gateway mooring-assigned.target || true")).toBe(
+        "inactive\ninactive",
+      );
+      await gateway.sh("systemctl start mooring-assigned.target");
+      await isActive("gateway");
+      expect(await starts()).toBe(2);
+    });
+
+    it("is followed as often as it comes, and when a ring is not heard at once", async () => {
+      await boot();
+      await isActive("gateway");
+      await gateway.sh("systemctl stop mooring-changed.path");
+      await gateway.enroll("second.example");
+      await gateway.sh("mooring reprovision --wait");
+      expect(await starts()).toBe(1); // negative control: nobody hears it
+      await gateway.sh("systemctl start mooring-changed.path");
+      await gateway.until("journalctl -q -o cat -u gateway | grep -x 'works for second.example'");
+      for (const hub of ["a.example", "b.example", "c.example"]) {
+        await gateway.enroll(hub);
+        await gateway.sh("mooring reprovision --wait");
+      }
+      await gateway.until("journalctl -q -o cat -u gateway | grep -x 'works for c.example'");
+    });
+  });
+
+  describe("publishing", () => {
+    const slow = `[[outputs]]
+path = "/var/lib/mooring/first.env"
+on_change = ["/bin/sh", "-c", "until test -e /go; do sleep 0.1; done"]
+[[outputs]]
+path = "/var/lib/mooring/hub.env"`;
+
+    it("that takes its time is waited for, by the target and by `mooring wait`", async () => {
+      await boot(slow);
+      await gateway.until("test -e /var/lib/mooring/first.env");
+      await expect(gateway.sh("mooring wait --timeout 1s")).rejects.toThrow("ERR_DEADLINE");
+      expect(await gateway.sh("systemctl is-active mooring-assigned.target || true")).toBe("inactive");
+      await gateway.sh("touch /go; mooring wait --timeout 20s");
+      await isActive("gateway");
+      expect(await starts()).toBe(1);
+      expect(await failed()).toBe("");
+    });
+
+    it("that fails altogether starts nobody, who is started once it does not", async () => {
+      await boot();
+      await isActive("gateway");
+      const settings = '[[outputs]]\npath = "/var/lib/mooring/out/hub.env"';
+      await bootAgain(settings, "echo in the way >/var/lib/mooring/out");
+      await gateway.until("systemctl show mooring -p StatusText | grep ERR_OUTPUT");
+      await followed();
+      expect(await gateway.sh("systemctl is-active mooring-assigned.target || true")).toBe("inactive");
+      expect(JSON.parse(await gateway.sh("mooring status --json || test $? = 66"))).toMatchObject({
+        usable: { yes: false, because: "it is not published yet" },
+      });
+      await gateway.sh("rm /var/lib/mooring/out; systemctl reload mooring");
+      await isActive("gateway");
+      expect(await starts()).toBe(1);
+    });
+
+    it("that fails in part starts all; who failed for want of it is started once it is there, and nobody else anew", async () => {
+      const both =
+        '[[outputs]]\npath = "/var/lib/mooring/hub.env"\n[[outputs]]\npath = "/var/lib/mooring/out/more.env"';
+      gateway.write(
+        "/etc/systemd/system/other.service",
+        `[Unit]
+After=mooring-assigned.target
+PartOf=mooring-assigned.target
+[Service]
+ExecStart=/bin/sh -c 'test -e /var/lib/mooring/out/more.env && exec sleep infinity'
+[Install]
+WantedBy=mooring-assigned.target
+`,
+      );
+      await gateway.sh("systemctl daemon-reload; systemctl enable other");
+      await boot();
+      await isActive("gateway");
+      await bootAgain(both, "echo in the way >/var/lib/mooring/out");
+      await isActive("gateway");
+      await gateway.until("systemctl is-failed other");
+      await gateway.sh("rm /var/lib/mooring/out; systemctl reload mooring");
+      await isActive("other");
+      await followed();
+      expect(await starts()).toBe(1);
+      await gateway.sh(
+        "systemctl disable --now other; rm /etc/systemd/system/other.service; systemctl daemon-reload",
+      );
+    });
+  });
+
+  describe("an agent that cannot start", () => {
+    const broken = "mistake = true";
+
+    it("costs nobody the assignment that was published", async () => {
+      await boot();
+      await isActive("gateway");
+      await bootAgain(broken);
+      await gateway.until("systemctl is-failed mooring");
+      await isActive("gateway");
+      await followed();
+      expect(await starts()).toBe(1);
+      gateway.configure();
+      await isActive("mooring");
+      await followed();
+      expect(await starts()).toBe(1);
+    });
+
+    it("has no boot wait where that is gone, but for who wants the target", async () => {
+      await boot();
+      await isActive("gateway");
+      await bootAgain(broken, "rm /var/lib/mooring/hub.env");
+      await gateway.until("systemctl is-failed mooring");
+      expect(await gateway.sh("systemctl list-jobs --no-legend")).toBe("");
+      expect(await gateway.sh("systemctl is-active gateway || true")).toBe("inactive");
+
+      const wants = "-p Wants=mooring-assigned.target -p After=mooring-assigned.target";
+      await gateway.sh(`systemd-run --no-block --unit=wants ${wants} sleep infinity`);
+      await gateway.until("systemctl is-active mooring-wait | grep activating");
+      expect(await gateway.sh("systemctl is-active wants || true")).toBe("inactive");
+      gateway.configure();
+      await isActive("wants");
+      await isActive("gateway");
+      await gateway.sh("systemctl stop wants");
+    });
+  });
+});
