@@ -211,7 +211,11 @@ function copyPages() {
   const config = output("node", "dist/main.js", "config", "example")
     .replace(/^id_scope = .*$/m, '#id_scope = "0ne00000000"')
     .replace(/^idle_exit = "off" /m, 'idle_exit = "2min"');
-  write("etc/mooring/config.toml", config);
+  // The one in /etc is made of it by the first installation: a file of dpkg's there would stop upgrades with questions.
+  write("usr/share/mooring/config.toml", config);
+  // mooring.path watches them, and only what is there can be watched well.
+  for (const name of ["config.d", "identity"])
+    mkdirSync(join(root, "etc/mooring", name), { recursive: true });
   write("usr/share/doc/mooring/copyright", readFileSync("LICENSE"));
   write("usr/share/doc/mooring/LICENSE.node.gz", zipped(readFileSync(join(nodeDirectory(), "LICENSE"))));
   write("usr/share/doc/mooring/NEWS.gz", zipped(readFileSync("CHANGELOG.md")));
@@ -232,9 +236,8 @@ function makeDeb() {
     .replace("@ARCH@", arch)
     .replace("@SIZE@", String(Math.ceil(sizeOf(root) / 1024)));
   write("DEBIAN/control", filled);
-  for (const name of ["postinst", "prerm", "postrm"])
+  for (const name of ["preinst", "postinst", "prerm", "postrm"])
     install(join("packaging/debian", name), join(root, "DEBIAN", name), 0o755);
-  install("packaging/debian/conffiles", join(root, "DEBIAN/conffiles"), 0o644);
   write("DEBIAN/md5sums", md5sums());
   mkdirSync(values.out, { recursive: true });
   const file = resolve(values.out, `mooring_${version}_${arch}.deb`);
@@ -245,7 +248,7 @@ function makeDeb() {
 }
 
 function md5sums() {
-  const names = filesIn(root).filter((name) => !name.startsWith("DEBIAN/") && !name.startsWith("etc/"));
+  const names = filesIn(root).filter((name) => !name.startsWith("DEBIAN/"));
   const sum = (name) =>
     createHash("md5")
       .update(readFileSync(join(root, name)))

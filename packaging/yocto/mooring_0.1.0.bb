@@ -17,7 +17,7 @@ USERADD_PACKAGES = "${PN}"
 GROUPADD_PARAM:${PN} = "--system tss; --system mooring"
 USERADD_PARAM:${PN} = "--system --gid mooring --groups tss --home-dir /var/lib/mooring --no-create-home --shell /sbin/nologin mooring"
 
-SYSTEMD_SERVICE:${PN} = "mooring.service mooring.socket mooring.path mooring.timer mooring-assigned.path mooring-changed.path"
+SYSTEMD_SERVICE:${PN} = "mooring.service mooring.socket mooring.path mooring.timer mooring-changed.path"
 CONFFILES:${PN} = "${sysconfdir}/mooring/config.toml"
 FILES:${PN} += "${systemd_system_unitdir} ${nonarch_libdir} ${datadir}"
 
@@ -26,5 +26,6 @@ INSANE_SKIP:${PN} += "already-stripped ldflags"
 INHIBIT_PACKAGE_STRIP = "1"
 
 do_install:append() {
+    install -m 0644 ${D}${datadir}/mooring/config.toml ${D}${sysconfdir}/mooring/config.toml
     rm -rf ${D}${datadir}/lintian ${D}${datadir}/doc
 }
