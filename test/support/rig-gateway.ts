@@ -28,6 +28,9 @@ export interface RigGateway extends Rig {
 
 /** Why there is none on this machine, which is said once; tests are skipped then, under a name that tells it as well. */
 export const noRig = lackingForRig();
+// What is to run them must not pass without.
+if (noRig !== undefined && process.env["MOORING_RIG"] === "required")
+  throw new Error(`the units cannot be run here: ${noRig}`);
 if (noRig !== undefined) process.stderr.write(`the units are not run: ${noRig}\n`);
 export const underSystemd = `under systemd${noRig === undefined ? "" : ` (skipped: ${noRig})`}`;
 

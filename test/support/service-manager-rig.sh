@@ -21,6 +21,7 @@ if [ "$kind" = bare ]; then
   mkdir upper work
   mount -t overlay -o "lowerdir=/usr,upperdir=$root/upper,workdir=$root/work" overlay usr ||
     mount -t overlay -o "userxattr,lowerdir=/usr,upperdir=$root/upper,workdir=$root/work" overlay usr
+  rm -f usr/sbin/policy-rc.d # with which containers keep dpkg from starting anything
 else
   mkdir -p layer/bin layer/lib/mooring layer/lib/mooring-runtime layer/lib/native/build
   printf '#!/bin/sh\nexec /usr/lib/mooring-runtime/node /usr/lib/mooring/main.js "$@"\n' >layer/bin/mooring

@@ -1,0 +1,186 @@
+// The package in the hands of dpkg, under systemd: what its scripts make of a gateway that is configured, upgraded,
+// emptied. Where there is no systemd to run, test/boot has the same in a virtual machine.
+
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { noRig, underSystemd } from "../support/rig-gateway.ts";
+import { type Rig, startRig } from "../support/service-manager-rig.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "mooring-package-"));
+let rig: Rig;
+
+beforeAll(async () => {
+  if (noRig !== undefined) return;
+  rig = await startRig("bare");
+  await rig.sh("mkdir -p /var/lib/dpkg/info /var/lib/dpkg/updates /var/log; : >/var/lib/dpkg/status");
+  execFileSync(
+    process.execPath,
+    ["scripts/package.mjs", "--as-built", "--uncompressed", "--out", directory],
+    {
+      stdio: "pipe",
+    },
+  );
+  const [name = ""] = readdirSync(directory);
+  rig.write("/var/first.deb", readFileSync(join(directory, name)));
+  rig.write("/var/next.deb", nextVersion(join(directory, name)));
+});
+afterAll(async () => {
+  await rig?.[Symbol.asyncDispose]();
+  rmSync(directory, { recursive: true });
+});
+
+/** Another version, whose default configuration has one more key. */
+function nextVersion(packageFile: string): Buffer {
+  const [root, file] = [join(directory, "root"), join(directory, "next.deb")];
+  execFileSync("dpkg-deb", ["--raw-extract", packageFile, root]);
+  const change = (path: string, to: (text: string) => string): void =>
+    writeFileSync(join(root, path), to(readFileSync(join(root, path), "utf8")));
+  change("DEBIAN/control", (text) => text.replace(/^Version: .*$/m, "$&+next"));
+  change("usr/share/mooring/config.toml", (text) => `${text}\n# new = "key"\n`);
+  execFileSync("dpkg-deb", ["--root-owner-group", "-Znone", "--build", root, file], { stdio: "ignore" });
+  return readFileSync(file);
+}
+
+/** As an unattended upgrade: nobody is there to be asked. Debian's own packages are on this machine, if not in its list. */
+const dpkg = (words: string): Promise<string> =>
+  rig.sh(
+    `PATH=/usr/sbin:/usr/bin DEBIAN_FRONTEND=noninteractive dpkg --force-depends ${words} </dev/null 2>&1`,
+  );
+
+const config = '[provisioning]\nendpoint = "127.0.0.1"\nid_scope = "0ne00000000"\ndeadline = "1s"\n';
+const identity =
+  '[identity]\nsource = "symmetric-key"\nregistration_id = "gw"\n[identity.symmetric_key]\nkey_file = "key"\n';
+const starts = async (): Promise<number> => {
+  const journal = await rig.sh("journalctl --sync; journalctl -q -o cat _PID=1 UNIT=mooring.service");
+  return journal.split("\n").filter((line) => line.startsWith("Starting ")).length;
+};
+const pid = (): Promise<string> => rig.sh("systemctl show mooring -p MainPID --value");
+const failed = (): Promise<string> => rig.sh("systemctl --failed --plain --no-legend");
+const until = (script: string): Promise<void> => rig.until(script);
+const soon = <Value>(probe: () => Value) => expect.poll(probe, { timeout: 20_000 });
+const isQuiet = () =>
+  until('test -z "$(systemctl list-jobs --no-legend)" -a $(systemctl is-active mooring-reload) = inactive');
+
+describe.skipIf(noRig)(underSystemd, () => {
+  it("an installation says what is missing, fails nothing, and starts the agent when that is there", async () => {
+    const said = await dpkg("-i /var/first.deb");
+    expect(said).toContain("provisioning.id_scope");
+    expect(said).toContain("The agent starts by itself");
+    expect(await failed()).toBe("");
+    expect(
+      await rig.sh(
+        "systemctl is-active mooring.socket mooring.path mooring.timer mooring-changed.path | sort -u",
+      ),
+    ).toBe("active");
+    expect(await rig.sh("systemctl is-active mooring || true")).toBe("inactive");
+    rig.write("/etc/mooring/key", `${Buffer.alloc(32, 7).toString("base64")}\n`);
+    await rig.sh("chgrp mooring /etc/mooring/key; chmod 640 /etc/mooring/key");
+    await isQuiet();
+    await soon(starts).toBeGreaterThan(0); // over the key, and for nothing
+    rig.write("/etc/mooring/config.toml", config + identity);
+    await until("systemctl is-active mooring");
+  });
+
+  it("every edit of the configuration is noticed, in the file and beside it", async () => {
+    for (const edit of [
+      "sed -i 's/deadline = .*/deadline = \"2s\"/' /etc/mooring/config.toml",
+      "echo '# appended' >>/etc/mooring/config.toml",
+      "cp /etc/mooring/config.toml /etc/mooring/new; mv /etc/mooring/new /etc/mooring/config.toml",
+      "printf '[daemon]\\nclock_wait = \"1min\"\\n' >/etc/mooring/config.d/50-ours.toml",
+      "rm /etc/mooring/config.d/50-ours.toml",
+      "touch /etc/mooring/identity/cert.pem",
+    ]) {
+      await isQuiet();
+      const before = await pid();
+      await rig.sh(edit);
+      await soon(pid).not.toBe(before);
+      await until("systemctl is-active mooring");
+    }
+  });
+
+  it("an upgrade and its return ask nothing, keep the configuration, and restart the agent once", async () => {
+    for (const version of ["next", "first"]) {
+      await isQuiet();
+      const [process, count, configured] = [
+        await pid(),
+        await starts(),
+        await rig.sh("cat /etc/mooring/config.toml"),
+      ];
+      await dpkg(`-i /var/${version}.deb`);
+      expect(await pid()).not.toBe(process);
+      // What would notice an edit has had its time.
+      await rig.sh("sleep 2");
+      expect((await starts()) - count).toBe(1);
+      expect(await rig.sh("cat /etc/mooring/config.toml")).toBe(configured);
+      expect(await rig.sh("systemctl is-active mooring mooring.path | sort -u")).toBe("active");
+      expect(await failed()).toBe("");
+    }
+  });
+
+  it("an upgrade takes an agent along whose configuration has a mistake by now, and one that is configured elsewhere", async () => {
+    await isQuiet();
+    await rig.sh(
+      "systemctl stop mooring.path; cp /etc/mooring/config.toml /etc/elsewhere.toml; cp /etc/mooring/key /etc/key; chgrp mooring /etc/key",
+    );
+    rig.write("/etc/mooring/config.toml", "mistake = true\n");
+    rig.write(
+      "/etc/systemd/system/mooring.service.d/elsewhere.conf",
+      "[Service]\nEnvironment=MOORING_CONFIG=/etc/elsewhere.toml\n",
+    );
+    await rig.sh("systemctl daemon-reload; systemctl restart mooring");
+    const before = await pid();
+    await dpkg("-i /var/next.deb");
+    expect(await pid()).not.toBe(before);
+    expect(await rig.sh("systemctl is-active mooring")).toBe("active");
+
+    await rig.sh("rm -r /etc/systemd/system/mooring.service.d; systemctl daemon-reload");
+    await dpkg("-i /var/first.deb || true");
+    await until("systemctl is-failed mooring"); // and not one whose program is gone
+    await isQuiet();
+    rig.write("/etc/mooring/config.toml", config + identity);
+    await until("systemctl is-active mooring");
+    expect(await failed()).toBe("");
+  });
+
+  it("an agent that an operator has masked is left alone, and nothing fails over it", async () => {
+    await isQuiet();
+    await rig.sh("systemctl mask --now mooring.service; echo '# ours' >>/etc/mooring/config.toml");
+    await rig.sh("sleep 2");
+    await isQuiet();
+    expect(await failed()).toBe("");
+    expect(await rig.sh("systemctl is-active mooring || true")).toBe("inactive");
+    await rig.sh("systemctl unmask mooring.service; systemctl start mooring");
+  });
+
+  it("a removal keeps configuration and state, and a purge leaves nothing", async () => {
+    await isQuiet();
+    await rig.sh("echo kept >/var/lib/mooring/kept");
+    await dpkg("--remove mooring");
+    expect(await rig.sh("pgrep -u mooring || true")).toBe("");
+    expect(await rig.sh("cat /var/lib/mooring/kept; grep -c id_scope /etc/mooring/config.toml")).toBe(
+      "kept\n1",
+    );
+    expect(await rig.sh("systemctl list-units --all --plain --no-legend 'mooring*' --state=active")).toBe("");
+    await dpkg("--purge mooring");
+    const left =
+      "find / -xdev -name '*mooring*' ! -path '/proc/*' ! -path '/sys/*' 2>/dev/null; find /usr /etc /var /run -name '*mooring*'; grep mooring /etc/passwd /etc/group || true";
+    expect(await rig.sh(left)).toBe("");
+  });
+
+  it("files that were only unpacked work as the README has it for other systems", async () => {
+    const readme = /^ {2}dpkg-deb [^\n]*\n(.*?)^ {2}```/ms.exec(readFileSync("README.md", "utf8"))?.[1] ?? "";
+    expect(readme).toContain("systemctl enable --now");
+    await rig.sh("dpkg-deb --fsys-tarfile /var/first.deb | tar -x -C / --no-overwrite-dir");
+    rig.write("/etc/mooring/config.toml", config + identity);
+    rig.write("/etc/mooring/key", `${Buffer.alloc(32, 7).toString("base64")}\n`);
+    await rig.sh(readme);
+    await until("systemctl is-active mooring");
+    // Unpacked once more, as an upgrade is there, it keeps what is configured.
+    await rig.sh("dpkg-deb --fsys-tarfile /var/next.deb | tar -x -C / --no-overwrite-dir");
+    expect(await rig.sh("cat /etc/mooring/config.toml")).toBe((config + identity).trimEnd());
+    expect(await failed()).toBe("");
+  });
+});
