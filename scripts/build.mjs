@@ -1,9 +1,10 @@
 // Bundles src/ into dist/: a small entry, the program, and what only some commands need. Native code stays outside.
 import { spawnSync } from "node:child_process";
-import { chmodSync, cpSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { builtinModules } from "node:module";
 import { relative, resolve } from "node:path";
 import { build } from "esbuild";
+import { copyright, packagesIn } from "./copyright.mjs";
 import { buildPortal } from "./portal.mjs";
 
 // Many members of Node's built-in modules are lazy: to look at one is to load what is behind it. An ES import of
@@ -157,6 +158,7 @@ const entries = [
     { stdin: { contents, resolveDir: "." }, outfile: `dist/${name}.js` },
   ]),
 ];
+const metafiles = [];
 for (const [name, entry] of entries) {
   const isWarm = name === warm;
   const { metafile } = await build({
@@ -180,9 +182,10 @@ for (const [name, entry] of entries) {
     logLevel: "warning",
   });
   refuseEagerImports(metafile);
+  metafiles.push(metafile);
 }
 
-await buildPortal();
+metafiles.push(await buildPortal());
 
 // The FFI is found by its name when a TPM is opened. In one file, and with its compiled parts named instead of
 // searched for, it loads in half the time; its debug lines, which cost a terminal's set-up, go nowhere.
@@ -202,9 +205,10 @@ const compiledParts = {
     });
   },
 };
-await build({
+const ffi = await build({
   entryPoints: { index: "ffi-napi" },
   outdir: "dist/node_modules/ffi-napi",
+  metafile: true,
   bundle: true,
   format: "cjs",
   platform: "node",
@@ -223,3 +227,15 @@ for (const name of ["announce-again", "follow-assignment"]) {
   cpSync(`systemd/${name}.sh`, `dist/${name}`);
   chmodSync(`dist/${name}`, 0o755);
 }
+// What is compiled into its native parts the bundler does not see.
+const compiledIn = [
+  "ffi-napi/deps/libffi",
+  "get-symbol-from-current-process-h",
+  "get-uv-event-loop-napi-h",
+  "node-addon-api",
+];
+const others = [
+  ...packagesIn([...metafiles, ffi.metafile]),
+  ...compiledIn.map((name) => `node_modules/${name}`),
+];
+writeFileSync("dist/copyright", copyright(others));

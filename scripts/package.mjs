@@ -85,7 +85,7 @@ process.stdout.write(execFileSync("dpkg-deb", ["--contents", file], { encoding: 
 
 function copyProgram() {
   for (const name of readdirSync("dist"))
-    if (!name.endsWith(".map") && name !== ".compile-cache")
+    if (!name.endsWith(".map") && name !== ".compile-cache" && name !== "copyright")
       cpSync(join("dist", name), join(lib, name), {
         recursive: true,
         filter: (path) => !path.endsWith(".node") && !path.endsWith(".map"),
@@ -216,7 +216,7 @@ function copyPages() {
   // mooring.path watches them, and only what is there can be watched well.
   for (const name of ["config.d", "identity"])
     mkdirSync(join(root, "etc/mooring", name), { recursive: true });
-  write("usr/share/doc/mooring/copyright", readFileSync("LICENSE"));
+  install("dist/copyright", join(root, "usr/share/doc/mooring/copyright"), 0o644);
   write("usr/share/doc/mooring/LICENSE.node.gz", zipped(readFileSync(join(nodeDirectory(), "LICENSE"))));
   write("usr/share/doc/mooring/NEWS.gz", zipped(readFileSync("CHANGELOG.md")));
   write("usr/share/doc/mooring/changelog.gz", zipped(debianChangelog()));

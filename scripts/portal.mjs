@@ -9,6 +9,7 @@ const source = "src/service/portal/page";
 /** What a browser loads before it shows anything; beyond it, look what came in. */
 const largestScript = 250_000;
 
+/** Answers with what it was made from, as esbuild tells it. */
 export async function buildPortal(directory = "dist/portal") {
   const { metafile } = await build({
     entryPoints: { main: `${source}/main.tsx` },
@@ -40,4 +41,5 @@ export async function buildPortal(directory = "dist/portal") {
   if (script.bytes > largestScript) throw new Error(`the portal's script has ${script.bytes} bytes`);
   mkdirSync(directory, { recursive: true });
   writeFileSync(`${directory}/index.html`, page);
+  return metafile;
 }

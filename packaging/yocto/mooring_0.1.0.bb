@@ -1,8 +1,8 @@
 # Not tested. Takes the Debian package (`npm run package`, laid into files/ beside this recipe) apart: it carries its own
 # Node.js, and needs glibc and, from meta-tpm, tpm2-tss.
 SUMMARY = "Provisioning agent for IoT gateways with a TPM 2.0 or a certificate"
-LICENSE = "MIT"
-LIC_FILES_CHKSUM = "file://usr/share/doc/mooring/copyright;md5=986a3d1e9c395fc13e1c381c3e264cc6"
+LICENSE = "MIT & BSD-3-Clause & ISC"
+LIC_FILES_CHKSUM = "file://usr/share/doc/mooring/copyright;md5=67f311ceb7bc8abac6016a33628e70b4"
 
 DEB_ARCH:x86-64 = "amd64"
 DEB_ARCH:aarch64 = "arm64"
@@ -27,5 +27,5 @@ INHIBIT_PACKAGE_STRIP = "1"
 
 do_install:append() {
     install -m 0644 ${D}${datadir}/mooring/config.toml ${D}${sysconfdir}/mooring/config.toml
-    rm -rf ${D}${datadir}/lintian ${D}${datadir}/doc
+    rm -rf ${D}${datadir}/lintian ${D}${datadir}/doc/mooring/examples ${D}${datadir}/doc/mooring/*.gz
 }
