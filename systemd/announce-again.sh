@@ -2,12 +2,12 @@
 # An agent that cannot start, be it over a configuration with a mistake in it, costs nobody the assignment: what was
 # announced last is announced again, where it is still there to be read. As mooring.service's ExecStopPost=.
 set -eu
-announced=$STATE_DIRECTORY/announced
-assigned=$RUNTIME_DIRECTORY/assigned
+announced=/var/lib/mooring/announced
+assigned=/run/mooring/assigned
 [ "$SERVICE_RESULT" != success ] && [ ! -e "$assigned" ] && [ -f "$announced" ] || exit 0
 while read -r how path; do
   [ "$how" != in ] || [ -e "$path" ] || exit 0
 done <"$announced"
 install -m 0644 "$announced" "$assigned.new"
 mv "$assigned.new" "$assigned"
-: >"$RUNTIME_DIRECTORY/changed"
+: >/run/mooring/changed

@@ -1,6 +1,7 @@
 // What works with the assignment follows it: it starts when there is one to read, stops when that is withdrawn, and is
 // tried again when it had failed over the one before.
 
+import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type LocalService, startService } from "../support/local-service.ts";
 import { noRig, type RigGateway, startRigGateway, underSystemd } from "../support/rig-gateway.ts";
@@ -175,6 +176,20 @@ path = "/var/lib/mooring/hub.env"`;
       await isActive("gateway");
       expect(await starts()).toBe(1);
       expect(await failed()).toBe("");
+    });
+
+    it("goes where a drop-in lets it, as the README has it", async () => {
+      const [directory = ""] =
+        /RuntimeDirectory=mooring gateway/.exec(readFileSync("README.md", "utf8")) ?? [];
+      gateway.write("/etc/systemd/system/mooring.service.d/own.conf", dropIn(directory));
+      await boot(
+        '[[outputs]]\npath = "/run/gateway/hub.env"',
+        "EnvironmentFile=\nEnvironmentFile=/run/gateway/hub.env",
+      );
+      await isActive("gateway");
+      await bootAgain("mistake = true");
+      await isActive("gateway"); // its file is there still
+      await gateway.sh("rm -r /etc/systemd/system/mooring.service.d");
     });
 
     it("that fails altogether starts nobody, who is started once it does not", async () => {
