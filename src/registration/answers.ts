@@ -153,7 +153,7 @@ export function refusal(answer: DpsAnswer, asked: DpsRequest["kind"], now: numbe
       ...(serviceMessage !== undefined && { serviceMessage: clip(serviceMessage) }),
       ...(trackingId !== undefined && { trackingId: clip(trackingId) }),
       ...(answer.retryAfterMs !== undefined && { retryAfterMs: answer.retryAfterMs }),
-      ...optional("hint", hintFor(answer.status, code, serviceErrorCode)),
+      ...optional("hint", hintFor(answer.status, asked, code, serviceErrorCode)),
       ...(clockIsWrong && {
         clockSkewMs: skew,
         hint: `this clock is ${Math.round(Math.abs(skew) / 1000)} s ${skew > 0 ? "behind" : "ahead of"} the service's, and tokens carry a time: set it (\`timedatectl\`), then try again`,
@@ -175,7 +175,14 @@ function codeOf(status: number, asked: DpsRequest["kind"], serviceErrorCode: num
 }
 
 /** Where more is known than the code says. */
-function hintFor(status: number, code: ErrorCode, serviceErrorCode: number | undefined): string | undefined {
+function hintFor(
+  status: number,
+  asked: DpsRequest["kind"],
+  code: ErrorCode,
+  serviceErrorCode: number | undefined,
+): string | undefined {
+  if (status === 404 && asked === "operation")
+    return "the service has forgotten what it had begun; the next attempt begins anew: `mooring reprovision`";
   if (status === 413)
     return "DPS takes no more than 96 KB: make [provisioning] payload, or what payload_file names, smaller";
   if (code === "ERR_NOT_ENROLLED" && serviceErrorCode !== enrollmentNotFound)

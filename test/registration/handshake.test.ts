@@ -436,7 +436,9 @@ describe("trouble on the way", () => {
   it("does not take a forgotten operation for a missing enrollment", async () => {
     const forgotten = { status: 404, body: { errorCode: 404202, message: "Operation not found." } };
     const { registration } = conversation([assigning, forgotten]);
-    expect((await thrownBy(() => register(registration))).code).toBe("ERR_REGISTRATION_FAILED");
+    expect(await thrownBy(() => register(registration))).toMatchObject({
+      ...{ code: "ERR_REGISTRATION_FAILED", hint: expect.stringContaining("forgotten") },
+    });
   });
 
   it("does not repeat a refusal", async () => {

@@ -6,6 +6,7 @@ import { connect, type Server } from "node:net";
 import { dirname } from "node:path";
 import { MooringError, systemCode } from "../../errors.ts";
 import { groupId } from "../../system/accounts.ts";
+import { makeDirectories } from "../../system/directories.ts";
 import { takeFileLock } from "../../system/file-lock.ts";
 
 export interface SocketPlace {
@@ -21,7 +22,7 @@ export async function listenAt(server: Server, { path, fd, group }: SocketPlace)
     if (fd !== undefined) return await listening(server, { fd });
     const gid = group === undefined ? undefined : groupId(group);
     if (group !== undefined && gid === undefined) throw refused(path, `there is no group ${group}`);
-    fs.mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+    makeDirectories(dirname(path), { mode: 0o755 });
     if (fs.existsSync(path)) await replaceStale(server, path);
     else await listening(server, { path });
     if (gid !== undefined) fs.chownSync(path, process.geteuid?.() ?? 0, gid);
