@@ -4,8 +4,8 @@ import { chmodSync, cpSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { builtinModules } from "node:module";
 import { relative, resolve } from "node:path";
 import { build } from "esbuild";
-import { copyright, packagesIn } from "./copyright.mjs";
 import { buildPortal } from "./portal.mjs";
+import { bundledFiles } from "./third-party.mjs";
 
 // Many members of Node's built-in modules are lazy: to look at one is to load what is behind it. An ES import of
 // `node:http` or `node:util`, and just as much the copy that esbuild makes of a CommonJS module's members, looks at
@@ -148,6 +148,7 @@ function builtAt() {
 }
 
 rmSync("dist", { recursive: true, force: true });
+const metafiles = [];
 const entries = [
   ...Object.entries(files).map(([name, source]) => [
     name,
@@ -158,7 +159,6 @@ const entries = [
     { stdin: { contents, resolveDir: "." }, outfile: `dist/${name}.js` },
   ]),
 ];
-const metafiles = [];
 for (const [name, entry] of entries) {
   const isWarm = name === warm;
   const { metafile } = await build({
@@ -205,7 +205,7 @@ const compiledParts = {
     });
   },
 };
-const ffi = await build({
+const { metafile: ffi } = await build({
   entryPoints: { index: "ffi-napi" },
   outdir: "dist/node_modules/ffi-napi",
   metafile: true,
@@ -221,21 +221,14 @@ const ffi = await build({
   legalComments: "none",
   logLevel: "warning",
 });
+metafiles.push(ffi);
 chmodSync("dist/main.js", 0o755);
 // What units run beside the program.
 for (const name of ["announce-again", "follow-assignment"]) {
   cpSync(`systemd/${name}.sh`, `dist/${name}`);
   chmodSync(`dist/${name}`, 0o755);
 }
-// What is compiled into its native parts the bundler does not see.
-const compiledIn = [
-  "ffi-napi/deps/libffi",
-  "get-symbol-from-current-process-h",
-  "get-uv-event-loop-napi-h",
-  "node-addon-api",
-];
-const others = [
-  ...packagesIn([...metafiles, ffi.metafile]),
-  ...compiledIn.map((name) => `node_modules/${name}`),
-];
-writeFileSync("dist/copyright", copyright(others));
+
+// For scripts/package.mjs, which ships it and so has to say whose it is.
+const theirs = [...new Set(metafiles.flatMap(bundledFiles))].sort();
+writeFileSync("dist/third-party.json", `${JSON.stringify(theirs, null, 1)}\n`);

@@ -20,12 +20,16 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { gzipSync } from "node:zlib";
+import { copyrightFile } from "./copyright.mjs";
+import { compiledFiles } from "./third-party.mjs";
 
 /** What Debian, Node and the compiler call the two. */
 const machines = {
   amd64: { node: "x64", triplet: "x86_64-linux-gnu" },
   arm64: { node: "arm64", triplet: "aarch64-linux-gnu" },
 };
+/** The packages that have compiled parts. */
+const bindings = ["@2060.io/ref-napi", "ffi-napi"];
 const host = process.arch === "x64" ? "amd64" : process.arch;
 const { values } = parseArgs({
   options: {
@@ -64,8 +68,8 @@ say("the program");
 if (!values["as-built"]) run("node", "scripts/build.mjs");
 copyProgram();
 say(`the native parts for ${arch}`);
-const native = arch === host ? buildNative() : crossNative();
-for (const [from, to] of native) {
+const { ours, theirs } = arch === host ? buildNative() : crossNative();
+for (const [from, to] of nativeFiles(ours, theirs)) {
   install(from, join(lib, to), 0o644);
   run(`${machine.triplet}-strip`, "--strip-unneeded", join(lib, to));
 }
@@ -85,7 +89,7 @@ process.stdout.write(execFileSync("dpkg-deb", ["--contents", file], { encoding: 
 
 function copyProgram() {
   for (const name of readdirSync("dist"))
-    if (!name.endsWith(".map") && name !== ".compile-cache" && name !== "copyright")
+    if (!name.endsWith(".map") && name !== ".compile-cache" && name !== "third-party.json")
       cpSync(join("dist", name), join(lib, name), {
         recursive: true,
         filter: (path) => !path.endsWith(".node") && !path.endsWith(".map"),
@@ -99,12 +103,13 @@ function copyProgram() {
   write("usr/bin/mooring", '#!/bin/sh\nexec /usr/lib/mooring/node /usr/lib/mooring/main.js "$@"\n', 0o755);
 }
 
-/** Pairs of a built file and its place below usr/lib/mooring. */
+/** The directories of what is compiled: of our parts, and of the packages that have some. */
 function buildNative() {
   if (!values["as-built"]) run("make", "-s", "-C", "native");
-  return nativeFiles("native/build", "node_modules");
+  return { ours: "native/build", theirs: "node_modules" };
 }
 
+/** Pairs of a built file and its place below usr/lib/mooring. */
 function nativeFiles(ours, theirs) {
   return [
     [join(ours, "libmooring-tpm.so"), "libmooring-tpm.so"],
@@ -134,7 +139,6 @@ function crossNative() {
   };
   run("make", "-s", "-C", "native", `BUILD=${build}`, `CC=${cross.CC}`, `NODE_HEADERS=${headers}`, cross);
   const modules = join(work, "node_modules");
-  const bindings = ["@2060.io/ref-napi", "ffi-napi"];
   const headerPackages = ["node-addon-api", "get-symbol-from-current-process-h", "get-uv-event-loop-napi-h"];
   for (const name of [...bindings, ...headerPackages]) {
     const isSource = (path) => !path.includes("/build/");
@@ -150,7 +154,7 @@ function crossNative() {
       node-gyp configure ${options} && node-gyp build ${options} LIBS=`;
     run("npm", "explore", name, "--", gyp, cross);
   }
-  return nativeFiles(build, modules);
+  return { ours: build, theirs: modules };
 }
 
 /** What the TPM library is linked with, as Debian has it for the other architecture; nothing of it is installed here. */
@@ -216,7 +220,9 @@ function copyPages() {
   // mooring.path watches them, and only what is there can be watched well.
   for (const name of ["config.d", "identity"])
     mkdirSync(join(root, "etc/mooring", name), { recursive: true });
-  install("dist/copyright", join(root, "usr/share/doc/mooring/copyright"), 0o644);
+  const compiled = bindings.flatMap((name) => compiledFiles(join(theirs, name)));
+  const bundled = JSON.parse(readFileSync("dist/third-party.json", "utf8"));
+  write("usr/share/doc/mooring/copyright", copyrightFile([...bundled, ...compiled], nodeDirectory()));
   write("usr/share/doc/mooring/LICENSE.node.gz", zipped(readFileSync(join(nodeDirectory(), "LICENSE"))));
   write("usr/share/doc/mooring/NEWS.gz", zipped(readFileSync("CHANGELOG.md")));
   write("usr/share/doc/mooring/changelog.gz", zipped(debianChangelog()));

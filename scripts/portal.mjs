@@ -9,7 +9,7 @@ const source = "src/service/portal/page";
 /** What a browser loads before it shows anything; beyond it, look what came in. */
 const largestScript = 250_000;
 
-/** Answers with what it was made from, as esbuild tells it. */
+/** Gives esbuild's metafile. */
 export async function buildPortal(directory = "dist/portal") {
   const { metafile } = await build({
     entryPoints: { main: `${source}/main.tsx` },

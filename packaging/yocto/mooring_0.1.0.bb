@@ -2,7 +2,8 @@
 # Node.js, and needs glibc and, from meta-tpm, tpm2-tss.
 SUMMARY = "Provisioning agent for IoT gateways with a TPM 2.0 or a certificate"
 LICENSE = "MIT & BSD-3-Clause & ISC"
-LIC_FILES_CHKSUM = "file://usr/share/doc/mooring/copyright;md5=67f311ceb7bc8abac6016a33628e70b4"
+# Of the copyright file, what is ours; the rest changes with every dependency.
+LIC_FILES_CHKSUM = "file://usr/share/doc/mooring/copyright;beginline=7;endline=30;md5=6af4bbf83565d431736bf9936b507bdd"
 
 DEB_ARCH:x86-64 = "amd64"
 DEB_ARCH:aarch64 = "arm64"
@@ -20,6 +21,8 @@ USERADD_PARAM:${PN} = "--system --gid mooring --groups tss --home-dir /var/lib/m
 SYSTEMD_SERVICE:${PN} = "mooring.service mooring.socket mooring.path mooring.timer mooring-changed.path"
 CONFFILES:${PN} = "${sysconfdir}/mooring/config.toml"
 FILES:${PN} += "${systemd_system_unitdir} ${nonarch_libdir} ${datadir}"
+# The licences of what is in the program go where it goes.
+FILES:${PN}-doc = "${mandir}"
 
 # Linked and stripped by whoever made the package.
 INSANE_SKIP:${PN} += "already-stripped ldflags"
@@ -27,5 +30,6 @@ INHIBIT_PACKAGE_STRIP = "1"
 
 do_install:append() {
     install -m 0644 ${D}${datadir}/mooring/config.toml ${D}${sysconfdir}/mooring/config.toml
-    rm -rf ${D}${datadir}/lintian ${D}${datadir}/doc/mooring/examples ${D}${datadir}/doc/mooring/*.gz
+    rm -rf ${D}${datadir}/lintian
+    cd ${D}${docdir}/mooring && rm -rf examples NEWS.gz changelog.gz
 }

@@ -2,17 +2,7 @@
 
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import {
-  copyFileSync,
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { copyFileSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -83,35 +73,6 @@ describe("the package", () => {
     const untold = join(directory, "main.js");
     copyFileSync(main, untold);
     expect(() => run("--no-experimental-detect-module", untold, "--version")).toThrow("import");
-  });
-
-  it("says whose code is in it, and under which licence", () => {
-    const told = readFileSync(join(root, "usr/share/doc/mooring/copyright"), "utf8");
-    const versionOf = (name: string): string => {
-      const about = JSON.parse(readFileSync(join("node_modules", name, "package.json"), "utf8"));
-      return `\nComment: ${about.name} ${about.version}`;
-    };
-    const { dependencies } = JSON.parse(readFileSync("package.json", "utf8"));
-    expect(Object.keys(dependencies).length).toBeGreaterThan(10);
-    for (const name of [...Object.keys(dependencies), "preact", "uplot"])
-      expect(told).toContain(versionOf(name));
-    expect(told).not.toContain(versionOf("vitest")); // negative control
-    for (const holder of ["Digital Bazaar", "Jason Miller", "Anthony Green", "Nathan Rajlich"])
-      expect(told).toContain(holder);
-    const sum = createHash("md5").update(told).digest("hex");
-    expect(readFileSync("packaging/yocto/mooring_0.1.0.bb", "utf8")).toContain(`copyright;md5=${sum}"`);
-  });
-
-  it("is not made with code of which nobody says under which licence", () => {
-    const nameless = join(directory, "nameless");
-    mkdirSync(nameless);
-    writeFileSync(
-      join(nameless, "package.json"),
-      '{ "name": "nameless", "version": "1.0.0", "license": "ISC" }',
-    );
-    const script = `import("./scripts/copyright.mjs").then(({ copyright }) => copyright(["${nameless}"]))`;
-    const { status, stderr } = spawnSync(process.execPath, ["-e", script], { encoding: "utf8" });
-    expect([status, stderr]).toEqual([1, expect.stringContaining("without the text of its licence")]);
   });
 
   it("asks for nothing before it is configured, and lets the agent leave", () => {
