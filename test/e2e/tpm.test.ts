@@ -243,6 +243,8 @@ describe("a cut between promoting the assignment and persisting its key", () => 
     );
     const [before = ""] = readFileSync(trace, "utf8").split(/rename\(.*\.current\.new/);
     const when = before.split(`<${gateway.stateDirectory}>`).length;
+    const announced = (): string => readFileSync(join(gateway.stateDirectory, "announced"), "utf8");
+    const told = announced();
     const under = ["strace", "-f", "-P", gateway.stateDirectory, "-e", "trace=fsync", "-o", trace];
     const run = await gateway.run("reprovision", {
       under: [...under, "-e", `inject=fsync:signal=SIGKILL:when=${when}`],
@@ -260,8 +262,10 @@ describe("a cut between promoting the assignment and persisting its key", () => 
         assignment: { deviceId: "second" },
       },
     });
+    expect(announced()).toBe(told); // nobody works with another key before it is there
     expect(await succeed(gateway.run("provision"))).toMatchObject({ outcome: "kept", deviceId: "second" });
     await expectHubKey("second");
+    expect(announced()).not.toBe(told);
   });
 });
 
