@@ -2,7 +2,7 @@
 // the gateway keeps an assignment with all that belongs to it. MOORING_SWEEP=all tries every point, MOORING_SWEEP=100 as
 // many as fit into 100 seconds a command.
 
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { sweep } from "../support/crash-sweep.ts";
 import { hubKeyHandle } from "../support/hub-key.ts";
@@ -104,6 +104,14 @@ describe("a loss is seen", () => {
       "a damaged assignment",
       ({ gateway }) => spoil(`${gateway.stateDirectory}/current/assignment.json`),
       "no current",
+    ],
+    [
+      "an announcement that cannot be made",
+      ({ gateway: { stateDirectory } }) => {
+        rmSync(`${stateDirectory}/announced`);
+        symlinkSync("/nowhere", `${stateDirectory}/announced`);
+      },
+      "is not announced",
     ],
     ["a key that left the TPM", (_lane, swtpm) => evict(swtpm, hubKeyHandle), "does not hold the hub key"],
     ["a key too many in the TPM", (_lane, swtpm) => plant(swtpm, "0x81000300"), "unknown persistent handle"],

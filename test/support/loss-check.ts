@@ -1,10 +1,11 @@
 // What a gateway may have lost after an accident, as others see it: the program without network, other programs that
 // read its files, and tpm2-tools.
 
-import { createHmac } from "node:crypto";
+import { createHash, createHmac } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { decodeAssignment } from "../../src/assignment/assignment.ts";
+import { type Assignment, decodeAssignment } from "../../src/assignment/assignment.ts";
+import { lastingEnvironment } from "../../src/assignment/published.ts";
 import type { Gateway } from "./gateway.ts";
 import { hubKeyHandle } from "./hub-key.ts";
 import type { LocalService } from "./local-service.ts";
@@ -61,6 +62,7 @@ export async function findLosses(
 
   const output = readFileSync(join(gateway.stateDirectory, "hub.env"), "utf8");
   if (!output.includes(`IOTHUB_DEVICE_ID="${deviceId}"\n`)) losses.push(`hub.env does not name ${deviceId}`);
+  if (digestOf(assignment) !== announcedIn(gateway)) losses.push(`${deviceId} is not announced`);
   if (swtpm) {
     if (!assignment.hubKey || !hubKey) losses.push("the assignment has no hub key");
     else if ((await nameAt(swtpm, hubKeyHandle)) !== assignment.hubKey.name)
@@ -71,13 +73,24 @@ export async function findLosses(
   return losses;
 }
 
-const kept = ["attempts.json", "current", "generations", "hub.env", "lock"];
+/** What systemd, and `mooring wait`, would go by. */
+function announcedIn({ stateDirectory }: Gateway): string | undefined {
+  const file = join(stateDirectory, "announced");
+  return existsSync(file) ? readFileSync(file, "utf8").split("\n", 1)[0] : undefined;
+}
+
+const digestOf = (assignment: Assignment): string =>
+  createHash("sha256")
+    .update(JSON.stringify(lastingEnvironment(assignment)))
+    .digest("hex");
+
+const kept = ["announced", "attempts.json", "current", "generations", "hub.env", "lock"];
 
 /**
- * Behind an accident these may lie there for a while: the next who locks, makes another one current or notes an attempt
- * reuses or removes them.
+ * Behind an accident these may lie there for a while: the next who locks, makes another one current, notes an attempt or
+ * announces reuses or removes them.
  */
-const reused = [/^lock-journal$/, /^\.current\.new$/, /^\.attempts\.json\.mooring-/];
+const reused = [/^lock-journal$/, /^\.current\.new$/, /^\.(attempts\.json|announced)\.mooring-/];
 
 /** What a finished run must not leave lying about. */
 export function findLitter({ stateDirectory }: Gateway): string[] {
