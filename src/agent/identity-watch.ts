@@ -5,7 +5,7 @@ import { type BigIntStats, statSync } from "node:fs";
 import type { Config } from "../config/schema.ts";
 import { systemCode } from "../errors.ts";
 import type { Tools } from "./connect.ts";
-import { watchPlaces } from "./place-watch.ts";
+import { type Checked, watchPlaces } from "./place-watch.ts";
 
 /** Certificate and key are two files: what is written within this time belongs together. */
 const settleMs = 2_000;
@@ -18,7 +18,7 @@ export function watchIdentity(
   { identity, provisioning }: Config,
   onChange: () => void,
   { clock, log }: Pick<Tools, "clock" | "log">,
-): Disposable {
+): Checked {
   const over = new AbortController();
   let settling = false;
   const changed = async (): Promise<void> => {
@@ -40,16 +40,14 @@ export function watchIdentity(
   const looks = (): string => files.map((file) => lookOf(file, { isDevice: file === device })).join();
 
   let before = looks();
-  const places = watchPlaces(
-    files,
-    () => {
-      const now = looks();
-      if (now !== before) void changed();
-      before = now;
-    },
-    { log },
-  );
+  const check = (): void => {
+    const now = looks();
+    if (now !== before) void changed();
+    before = now;
+  };
+  const places = watchPlaces(files, check, { log });
   return {
+    check,
     [Symbol.dispose]: () => {
       over.abort();
       places[Symbol.dispose]();

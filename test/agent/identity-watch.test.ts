@@ -1,5 +1,14 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, renameSync, rmSync, symlinkSync, watch, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  watch,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { watchIdentity } from "../../src/agent/identity-watch.ts";
@@ -15,13 +24,14 @@ function watched(
   clock: ReturnType<typeof manualClock>;
   log: ReturnType<typeof recordingLog>;
   changes: () => number;
+  check: () => void;
 } {
   const clock = manualClock();
   const log = recordingLog();
   let count = 0;
   const watching = watchIdentity({ identity, provisioning } as Config, () => count++, { clock, log });
   onTestFinished(() => watching[Symbol.dispose]());
-  return { clock, log, changes: () => count };
+  return { clock, log, changes: () => count, check: watching.check };
 }
 
 const settling = (clock: ReturnType<typeof manualClock>): Promise<void> =>
@@ -147,6 +157,30 @@ describe("a directory of the identity", () => {
     await tells(watching, 1);
   });
 
+  it("may hold links to links, any of which may lead elsewhere from now on", async () => {
+    const { root, directory, identity } = places();
+    for (const name of ["a", "b"]) withCertificate(join(root, "archive", name), name);
+    mkdirSync(directory);
+    mkdirSync(join(root, "live"));
+    symlinkSync("../archive/a/cert.pem", join(root, "live/cert.pem"));
+    symlinkSync("../live/cert.pem", join(directory, "cert.pem"));
+    const watching = watched(identity);
+    symlinkSync("../archive/b/cert.pem", join(root, "live/cert.new"));
+    renameSync(join(root, "live/cert.new"), join(root, "live/cert.pem"));
+    await tells(watching, 1);
+  });
+
+  it("may change unseen, which a look finds", async () => {
+    const { directory, identity } = places();
+    withCertificate(directory, "old");
+    const watching = watched(identity);
+    watching.check();
+    expect(watching.clock.sleepers()).toEqual([]);
+    utimesSync(join(directory, "cert.pem"), 1, 1);
+    watching.check(); // before the watch has told of it
+    expect(watching.clock.sleepers()).toEqual([2_000]);
+  });
+
   it("is not told of for what else changes in it or beside it", async () => {
     const { root, directory, identity } = places();
     withCertificate(directory, "old");
@@ -171,5 +205,5 @@ it.runIf(process.geteuid?.() === 0)("does without a directory that it may not re
   const nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
   const command = [...nobody, process.execPath, "--input-type=module", "--eval", program];
   const said = execFileSync("setpriv", command, { encoding: "utf8" });
-  expect(said).toBe(`identity.unwatched ${join(directory, "identity")}\n`);
+  expect(said).toBe(`directory.unwatched ${join(directory, "identity")}\n`);
 });
