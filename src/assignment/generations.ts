@@ -19,7 +19,7 @@ import {
   onDisk,
 } from "./layout.ts";
 import { holdsGeneration } from "./quarantine.ts";
-import { newestGood, repair } from "./recovery.ts";
+import { isHeldByNewer, newestGood, repair } from "./recovery.ts";
 import { type Generation, readFiles, readGeneration, type Staged } from "./stored.ts";
 
 export type { Generation, Staged } from "./stored.ts";
@@ -72,6 +72,8 @@ export function loadCurrent(stateDirectory: string, { log }: { log: Log }): Gene
   const { linked, good, unusable } = found;
   if (unusable.length === 0 && good?.number === linked) return good;
 
+  const isKnown = isHeldByNewer(found) && !tellOnce(`${stateDirectory} ${linked} ${good?.number}`);
+  if (isKnown) return good;
   for (const { number, why } of unusable) log.warn("state.unusable", { generation: number, why });
   const repaired = repair(stateDirectory, found, log);
   if (good) {
@@ -84,6 +86,15 @@ export function loadCurrent(stateDirectory: string, { log }: { log: Log }): Gene
     path: stateDirectory,
     hint: "stop other mooring processes, make the directory writable, then run `mooring provision`",
   });
+}
+
+const told = new Set<string>();
+
+/** A newer version's stays where it is, for as long as this image runs: every look finds it so. */
+function tellOnce(what: string): boolean {
+  const isNew = !told.has(what);
+  told.add(what);
+  return isNew;
 }
 
 /** Writes a generation beside the current one, in place of one that was staged and never promoted. Needs the lock. */

@@ -146,19 +146,39 @@ function ownership({ path, mode, owner, group }: OutputFile): Owned {
   return { mode, ...(uid !== undefined && { uid }), ...(gid !== undefined && { gid }) };
 }
 
+/** Whether it can be read there as it is. Never throws. */
+export function isPublishedIn(output: OutputFile, assignment: Assignment): boolean {
+  let fd: number | undefined;
+  try {
+    fd = openThere(output.path);
+    return holds(fd, Buffer.from(render(output, assignment)));
+  } catch {
+    return false;
+  } finally {
+    if (fd !== undefined) fs.closeSync(fd);
+  }
+}
+
+const openThere = (path: string): number =>
+  fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK);
+
+function holds(fd: number, content: Buffer): boolean {
+  const stat = fs.fstatSync(fd);
+  return stat.isFile() && stat.size === content.length && fs.readFileSync(fd).equals(content);
+}
+
 /** A file that says the right thing already is not touched, but for an owner or mode that has drifted. */
 function alreadyThere(path: string, content: Buffer, owned: Owned): "unchanged" | "repaired" | undefined {
   let fd: number;
   try {
-    fd = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK);
+    fd = openThere(path);
   } catch {
     // Whatever is there will be replaced, or the writing says why not.
     return undefined;
   }
   try {
+    if (!holds(fd, content)) return undefined;
     const stat = fs.fstatSync(fd);
-    if (!stat.isFile() || stat.size !== content.length || !fs.readFileSync(fd).equals(content))
-      return undefined;
     const { mode, uid = stat.uid, gid = stat.gid } = owned;
     if (stat.uid === uid && stat.gid === gid && (stat.mode & 0o7777) === mode) return "unchanged";
     fs.fchownSync(fd, uid, gid);

@@ -33,16 +33,23 @@ export function newestGood(stateDirectory: string): Found {
   return { linked, good: undefined, unusable };
 }
 
+/** Nothing is to be repaired: what is current is a newer version's, and a good one before it is used meanwhile. */
+export const isHeldByNewer = ({ linked, good, unusable }: Found): boolean =>
+  good !== undefined && isOfNewer(unusable, linked) && unusable.every(({ isDamaged }) => !isDamaged);
+
+const isOfNewer = (unusable: readonly Unusable[], linked: number | undefined): boolean =>
+  unusable.some(({ number, isDamaged }) => number === linked && !isDamaged);
+
 /**
- * Sets the damaged ones aside and makes the good one current; one of a newer version stays current. Needs the lock: false when another process holds it or
- * the disk is read-only; what was found stays right even then.
+ * Sets the damaged ones aside and makes the good one current; one of a newer version stays current. Needs the lock:
+ * false when another process holds it or the disk is read-only; what was found stays right even then.
  */
 export function repair(stateDirectory: string, { linked, good, unusable }: Found, log: Log): boolean {
   try {
     using _lock = holdsLock(stateDirectory) ? undefined : lockState(stateDirectory);
     if (linkedNumber(stateDirectory) !== linked) return false;
     for (const { number } of unusable.filter((one) => one.isDamaged)) quarantine(stateDirectory, number, log);
-    if (unusable.some(({ number, isDamaged }) => number === linked && !isDamaged)) return true;
+    if (isOfNewer(unusable, linked)) return true;
     if (good) linkCurrent(stateDirectory, good.number);
     else fs.rmSync(join(stateDirectory, "current"), { force: true });
     return true;

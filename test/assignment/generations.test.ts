@@ -312,8 +312,10 @@ describe("a damaged generation", () => {
     const state = stateWith("a", "b");
     const written = readFileSync(assignmentFile(state));
     writeFileSync(assignmentFile(state), '{"schemaVersion":2}');
-    expect(currentDevice(state)).toBe("a");
-    expect(currentDevice(state)).toBe("a");
+    const log = recordingLog();
+    for (let looks = 0; looks < 3; looks++)
+      expect(loadCurrent(state, { log })?.assignment.deviceId).toBe("a");
+    expect(log.named("warn")).toEqual(["state.unusable", "state.fell-back"]); // once
     expect(generations(state)).toEqual(["000001", "000002"]);
     expect(quarantined(state)).toEqual([]);
     writeFileSync(assignmentFile(state, "000002"), written);
