@@ -8,7 +8,7 @@ import { closeSync, constants, existsSync, openSync, readFileSync, writeFileSync
 import { dirname, join } from "node:path";
 import type { Assignment } from "../assignment/assignment.ts";
 import type { Generation } from "../assignment/generations.ts";
-import type { OutputResult } from "../assignment/outputs.ts";
+import { isPublishedIn, type OutputResult } from "../assignment/outputs.ts";
 import { lastingEnvironment } from "../assignment/published.ts";
 import type { Config } from "../config/schema.ts";
 import { causeText, systemCode } from "../errors.ts";
@@ -34,17 +34,18 @@ export function announce(
   if (needsItsHubKey(generation) || !isOut(outputs)) return;
   const where = outputs.map(({ path, status }) => `${status === "failed" ? "without" : "in"} ${path}\n`);
   const text = `${digestOf(generation.assignment)}\n${where.join("")}`;
-  const set = (file: string): boolean => {
+  const set = (file: string, mode: number): boolean => {
     if (said(file) === text) return false;
-    writeAtomic(file, text, { mode: 0o644 });
+    writeAtomic(file, text, { mode });
     return true;
   };
   change(config, log, { set });
 }
 
-/** Whether this one was announced, by whichever process. */
-export const isAnnounced = ({ state }: Config, { assignment }: Generation): boolean =>
-  said(join(state.directory, "announced"))?.split("\n", 1)[0] === digestOf(assignment);
+/** Whether this one was announced, by whichever process, and can still be read: outputs may not outlast a boot. */
+export const isAnnounced = ({ state, outputs }: Config, { assignment }: Generation): boolean =>
+  said(join(state.directory, "announced"))?.split("\n", 1)[0] === digestOf(assignment) &&
+  (outputs.length === 0 || outputs.some((output) => isPublishedIn(output, assignment)));
 
 /** There is nothing to work with any more. Never throws. */
 export function revoke(config: Config, log: Log): void {
@@ -66,7 +67,7 @@ const digestOf = (assignment: Assignment): string =>
 function change(
   { daemon: { controlSocket }, state }: Config,
   log: Log,
-  { set }: { set: (file: string) => boolean },
+  { set }: { set: (file: string, mode: number) => boolean },
 ): void {
   const attempt = (directory: string, act: () => void): void => {
     try {
@@ -76,10 +77,10 @@ function change(
       log.warn("announcement.failed", { path: directory, error: causeText(error) });
     }
   };
-  attempt(state.directory, () => set(join(state.directory, "announced")));
+  attempt(state.directory, () => set(join(state.directory, "announced"), 0o600));
   const directory = dirname(controlSocket);
   attempt(directory, () => {
-    if (set(join(directory, "assigned"))) ring(join(directory, "changed"));
+    if (set(join(directory, "assigned"), 0o644)) ring(join(directory, "changed"));
   });
 }
 

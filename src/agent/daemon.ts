@@ -46,7 +46,7 @@ export class Daemon {
     this.#options = options;
     this.#wakes = createWakes<Wake>(options.clock);
     this.#troubles = createTroubles(options);
-    this.#setting = openSetting(options, this.#troubles, () => this.notice("identity-changed"));
+    this.#setting = openSetting(options, this.#troubles, (occasion) => this.notice(occasion));
     this.#publication = createPublication(options, this.#troubles);
     this.#pursuit = new Pursuit(options, this.#setting, this.#troubles);
     this.#clockWait = createClockWait(options);
@@ -119,7 +119,11 @@ export class Daemon {
   }
 
   async #act(outlook: Outlook | undefined): Promise<void> {
-    if (!outlook) return;
+    // What there is can be published without an identity.
+    if (!outlook) {
+      if (!isOfState(this.#troubles.at("look"))) await this.serve();
+      return;
+    }
     const { decision, current, asked } = outlook;
     if (decision.act === "provision") return this.#provision(decision, outlook);
     if (decision.act === "withdraw" && current)
@@ -127,6 +131,8 @@ export class Daemon {
     else if (current && needsItsHubKey(current))
       this.#troubles.stand("look", await this.#pursuit.mendHubKey());
 
+    const unmended = this.#troubles.at("look");
+    if (asked === "start" && unmended) return this.#questions.fail(unmended, "start");
     if (asked !== "start" && this.#publication.tellsOf(current)) return;
     const served = await this.serve();
     // Who asks only now is answered by the next look.
@@ -168,7 +174,10 @@ export class Daemon {
     for (const wake of wakes) await this.#take(wake);
     if (wakes.length > 0 || isInUse()) this.#idleness.end();
     // It has rested since.
-    if (wakes.length === 0) this.#publication.tryAgain();
+    if (wakes.length === 0) {
+      this.#publication.tryAgain();
+      this.#setting.check();
+    }
     return wakes.length > 0 || !isIdle || this.#idleness.leftOf(idleExitMs) > 0;
   }
 

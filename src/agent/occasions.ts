@@ -6,7 +6,8 @@ import { mayBeOfTime } from "./clock-fault.ts";
 import type { Question } from "./questions.ts";
 
 /** What happens on this machine. */
-export type Occasion = "reload" | "identity-changed" | "clock-stepped";
+/** `promoted`: another assignment is the current one, be it that another process made it so. */
+export type Occasion = "reload" | "identity-changed" | "clock-stepped" | "promoted";
 
 /** `clock-waited`: the clock is right now, or the wait for that was given up. */
 export type Wake = Question | Occasion | "clock-waited";
@@ -23,6 +24,8 @@ export function isNewStart(wake: Wake, { lastFailure, isClockWaitGivenUp }: Befo
       return !isClockWaitGivenUp && isOfTime(lastFailure);
     case "clock-stepped":
       return isOfTime(lastFailure);
+    case "promoted":
+      return false;
     default:
       return true;
   }

@@ -29,7 +29,7 @@ import { decide, onlyConfirms, type Reason, type Trigger } from "./decide.ts";
 import { keepHubKey, needsItsHubKey, ownHubKeys, proveHubKey } from "./hub-key.ts";
 import { closeIdentity, type Identity, openIdentity, withTpm } from "./identity.ts";
 import { requirePinnedTpm } from "./pinned-tpm.ts";
-import { serve, withdraw } from "./serve.ts";
+import { serve, staysWithdrawn, withdraw } from "./serve.ts";
 import { lookAround } from "./situation.ts";
 import { openTrustedTime } from "./time.ts";
 
@@ -109,7 +109,7 @@ export async function provisionAnew(
   tools.log.info("provisioning.started", { trigger, because });
   const time = openTrustedTime(config, openAttempts(stateDirectory, tools), tools);
   const generation = await blamingClock(time, () =>
-    replace(config, current?.assignment, { ...tools, time, operatorAsks: trigger === "operator" }),
+    replace(config, current, { ...tools, time, operatorAsks: trigger === "operator" }),
   );
   tools.log.info("assignment.promoted", { ...shown(generation.assignment), trigger });
   return { ...(await serve(config, generation, tools)), trigger };
@@ -131,10 +131,12 @@ export async function mendHubKey(config: Config, tools: Tools): Promise<void> {
 
 async function replace(
   config: Config,
-  saved: Assignment | undefined,
+  current: Generation | undefined,
   { operatorAsks, ...tools }: LineTools & { operatorAsks: boolean },
 ): Promise<Generation> {
   const stateDirectory = config.state.directory;
+  const saved = current?.assignment;
+  const published = current && !staysWithdrawn(config, current) ? saved : undefined;
   const identity = await openIdentity(config, tools);
   try {
     tools.log.debug("identity.opened", { source: identity.source, registrationId: identity.registrationId });
@@ -148,7 +150,7 @@ async function replace(
     const answer = await registerWithService(config, identity, tools);
     const staged = stage(stateDirectory, contentOf(config, identity, answer, tools));
     try {
-      await prove(staged, identity, { saved, outputs: config.outputs });
+      await prove(staged, identity, { published, outputs: config.outputs });
     } catch (error) {
       discard(staged);
       throw error;
@@ -212,11 +214,11 @@ function contentOf(
 async function prove(
   staged: Staged,
   identity: Identity,
-  { saved, outputs }: { saved: Assignment | undefined; outputs: Config["outputs"] },
+  { published, outputs }: { published: Assignment | undefined; outputs: Config["outputs"] },
 ): Promise<void> {
   verifyStaged(staged);
-  // Where there is no other, one that only some outputs can hold is better than none.
-  if (saved) requirePublishable(outputs, staged.assignment, saved);
+  // Where no other can be read, one that only some outputs can hold is better than none.
+  if (published) requirePublishable(outputs, staged.assignment, published);
   if (identity.source === "tpm") await proveHubKey(identity.tpm, staged);
 }
 

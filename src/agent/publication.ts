@@ -25,14 +25,17 @@ export interface Publication {
 export function createPublication(tools: Tools, troubles: Troubles): Publication {
   let number: number | undefined;
   let isOutNow = false;
+  /** It has to be published anew, although it is out. */
+  let isDue = false;
   const note = (current: Generation | undefined, done: Provisioned | undefined): void => {
     number = current?.number;
+    isDue = false;
     isOutNow = isOut(done?.outputs ?? []);
     // The log has it already.
     troubles.stand("outputs", done?.outputs.find(({ error }) => error)?.error);
   };
   return {
-    tellsOf: (current) => current?.number === number,
+    tellsOf: (current) => !isDue && current?.number === number,
     isOutFor: (current) => current.number === number && isOutNow,
     serve: async (config) => {
       try {
@@ -41,7 +44,7 @@ export function createPublication(tools: Tools, troubles: Troubles): Publication
         note(current, served);
         return served;
       } catch (error) {
-        number = undefined;
+        isDue = true;
         troubles.stand("outputs", troubles.tell("assignment.unserved", error));
         return undefined;
       }
@@ -54,7 +57,7 @@ export function createPublication(tools: Tools, troubles: Troubles): Publication
       }
     },
     tryAgain: () => {
-      if (troubles.at("outputs")) note(undefined, undefined);
+      isDue ||= troubles.at("outputs") !== undefined;
     },
   };
 }

@@ -1,11 +1,12 @@
-// What the daemon works under: the configuration in force, the memory of attempts that belongs to it, and a watch on the
-// files that it names.
+// What the daemon works under: the configuration in force, the memory of attempts that belongs to it, and watches on the
+// files that it names and on the assignment.
 
 import type { Config } from "../config/schema.ts";
 import type { Attempts } from "./attempt-history.ts";
 import { type AttemptTools, openAttempts } from "./attempts.ts";
 import type { Tools } from "./connect.ts";
 import { watchIdentity } from "./identity-watch.ts";
+import { watchPromotions } from "./promotion-watch.ts";
 import type { Troubles } from "./troubles.ts";
 
 export interface SettingOptions extends Pick<Tools, "clock" | "log">, Pick<AttemptTools, "boot" | "random"> {
@@ -19,24 +20,31 @@ export interface Setting extends Disposable {
   readonly attempts: Attempts;
   /** Reads all of it again; a configuration that is refused leaves the old one in force, and stands in the way. */
   reload(): void;
+  /** Looks for what a watch may have missed, such as a file system that was mounted. */
+  check(): void;
 }
 
 /** Throws what reading the configuration throws. */
 export function openSetting(
   options: SettingOptions,
   troubles: Troubles,
-  onIdentityChange: () => void,
+  onOccasion: (occasion: "identity-changed" | "promoted") => void,
 ): Setting {
   const open = () => {
     const config = options.readConfig();
+    const { directory } = config.state;
     return {
       config,
-      attempts: openAttempts(config.state.directory, options),
-      watch: watchIdentity(config, onIdentityChange, options),
+      attempts: openAttempts(directory, options),
+      identity: watchIdentity(config, () => onOccasion("identity-changed"), options),
+      promotions: watchPromotions(directory, () => onOccasion("promoted"), options),
     };
   };
   let inForce = open();
-  const unwatch = (): void => inForce.watch[Symbol.dispose]();
+  const unwatch = (): void => {
+    inForce.identity[Symbol.dispose]();
+    inForce.promotions[Symbol.dispose]();
+  };
   return {
     get config() {
       return inForce.config;
@@ -54,6 +62,10 @@ export function openSetting(
       } catch (error) {
         troubles.stand("configuration", troubles.tell("config.refused", error));
       }
+    },
+    check: () => {
+      inForce.identity.check();
+      inForce.promotions.check();
     },
     [Symbol.dispose]: unwatch,
   };

@@ -9,6 +9,7 @@ import type { Clock } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
 import { forbidden } from "../system/permissions.ts";
 import type { ClockState } from "../system/trusted-time.ts";
+import { isAnnounced } from "./announcement.ts";
 import type { Attempts } from "./attempt-history.ts";
 import { openAttempts } from "./attempts.ts";
 import { type Decision, decide } from "./decide.ts";
@@ -76,6 +77,7 @@ export async function readStatus(
   return statusOf(config, {
     alive: { running: false },
     current,
+    isPublished: current && asReader(() => isAnnounced(config, current)),
     ...(await outlook(config, current, attempts, tools)),
     attempts,
     clock: openTrustedTime(config, attempts, tools).state,
@@ -112,7 +114,7 @@ async function outlook(
 export interface Findings {
   readonly alive: Alive;
   readonly current: Generation | undefined;
-  /** Whether the daemon has published it; only a daemon can tell. */
+  /** Whether programs of the gateway can read it already. */
   readonly isPublished?: boolean | undefined;
   readonly decision?: Decision | undefined;
   readonly trouble?: MooringError | undefined;
@@ -157,7 +159,7 @@ export async function statusOf(config: Config, findings: Findings): Promise<Stat
 export function usable(
   config: Config,
   current: Generation | undefined,
-  { isPublished = true }: Pick<Findings, "isPublished"> = {},
+  { isPublished }: Pick<Findings, "isPublished">,
 ): Usable {
   if (!current) return { yes: false, because: "there is no assignment" };
   const { assignment, number: generation } = current;

@@ -84,18 +84,21 @@ async function within<Result>(
 }
 
 async function waitForIdentity(config: Config, tools: Tools): Promise<Status> {
-  const { asReader, readStatus, usable } = await import("../agent/status.ts");
-  const { isAnnounced } = await import("../agent/announcement.ts");
-  const { loadCurrent } = await import("../assignment/generations.ts");
+  const { readStatus } = await import("../agent/status.ts");
   tools.log.debug("wait.started");
   let pauseMs = lookEveryMs;
+  let isDaemonAwaited = false;
   for (let log = tools.log; ; log = silentLog) {
     const told = await answerOf(config, tools);
     if (typeof told === "object") return told;
+    isDaemonAwaited ||= told === "lost";
     // What is wrong with the disk is said once.
-    const current = asReader(() => loadCurrent(config.state.directory, { log }));
-    const isPublished = current && isAnnounced(config, current);
-    if (usable(config, current, { isPublished }).yes) return readStatus(config, tools);
+    const status = await readStatus(config, { ...tools, log }).catch((error: unknown) => {
+      // Who may ask the daemon need not be able to read its state: it will come back.
+      if (isDaemonAwaited && asMooringError(error).code === "ERR_PERMISSION") return undefined;
+      throw error;
+    });
+    if (status?.usable.yes) return status;
     await somethingChanged(config.state.directory, pauseMs, tools);
     if (told === "lost") pauseMs = Math.min(2 * pauseMs, longestPauseMs);
   }

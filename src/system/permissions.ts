@@ -18,7 +18,7 @@ export function permissions(path: string): string {
 /** `cause` as ERR_PERMISSION; undefined when it is not that this user may not read the file. */
 export function forbidden(what: string, path: string, cause: unknown): MooringError | undefined {
   if (!["EACCES", "EPERM"].includes(systemCode(cause) ?? "")) return undefined;
-  const message = `cannot read ${what} ${path}: ${systemCode(cause)}${permissions(path)}`;
+  const message = `cannot read ${what} ${path}${permissions(path)}`;
   return new MooringError("ERR_PERMISSION", message, { cause, path });
 }
 

@@ -31,8 +31,13 @@ id_scope = "0ne0000AAAA"
 directory = "state"
 [daemon]
 control_socket = "run/control.sock"
+[[outputs]]
+path = "hub.env"
+format = "template"
+template = "hub.template"
 `,
   );
+  writeFileSync(join(directory, "hub.template"), "{{ assigned_hub }}");
   config = loadConfig(join(directory, "config.toml"));
   prepareState(config.state.directory);
 });
@@ -61,6 +66,11 @@ describe("an announcement", () => {
     const first = promoted();
     expect(isAnnounced(config, first)).toBe(false);
     announce(config, first, out, log);
+    expect(isAnnounced(config, first)).toBe(false); // it cannot be read
+    const output = join(run, "../hub.env");
+    writeFileSync(output, "another hub");
+    expect(isAnnounced(config, first)).toBe(false);
+    writeFileSync(output, first.assignment.assignedHub);
     expect(isAnnounced(config, first)).toBe(true);
     expect([assigned(), rang()]).toEqual([
       expect.stringMatching(/^[0-9a-f]{64}\nin \/etc\/hub.env\n$/),

@@ -35,6 +35,8 @@ let answer: Answer;
 let errands: { work: Work; at: number }[];
 let inUse: boolean;
 let reloads: number;
+/** Whenever the daemon says what it is at. */
+let look: () => void;
 /** Ends what hangs. */
 let letGo: AbortController;
 let dieAfterPromotion: boolean;
@@ -50,6 +52,7 @@ beforeEach(() => {
   inUse = false;
   reloads = 0;
   letGo = new AbortController();
+  look = () => {};
   dieAfterPromotion = false;
   configure();
 });
@@ -114,7 +117,10 @@ function start(): { daemon: Daemon; ended: Promise<void> } {
     ...{ clock, log, signal: stop.signal, boot: clock.boot, random: () => 0.5 },
     readConfig: () => loadConfig(join(directory, "config.toml")),
     sendOnErrand,
-    onDoing: (doing) => void doings.push(doing),
+    onDoing: (doing) => {
+      doings.push(doing);
+      look();
+    },
     onReloaded: () => void reloads++,
     isInUse: () => inUse,
   });
@@ -704,5 +710,62 @@ describe("the end", () => {
     const reason = new MooringError("ERR_CANCELLED", "SIGTERM");
     stop.abort(reason);
     await expect(ended).rejects.toBe(reason);
+  });
+});
+
+describe("what others do meanwhile", () => {
+  const blocked = (): void => {
+    rmSync(output(), { force: true });
+    mkdirSync(join(output(), "in the way"), { recursive: true });
+  };
+
+  it("an assignment that another process made current is published at once", async () => {
+    const { daemon } = await settled();
+    const { config } = daemon;
+    const assignment = await assignmentFor(config, "elsewhere.example");
+    const generation = promote(config.state.directory, stage(config.state.directory, { assignment }));
+    await vi.waitFor(() => expect(daemon.isPublished(generation)).toBe(true));
+    expect(readFileSync(output(), "utf8")).toContain("elsewhere.example");
+    expect(errands).toHaveLength(1);
+  });
+
+  it("an output that could not be written is, in the end, although the identity is gone", async () => {
+    await settled();
+    stop.abort(new MooringError("ERR_CANCELLED", "off"));
+    stop = new AbortController();
+    blocked();
+    rmSync(keyFile());
+    const { daemon } = start();
+    await becomes("stopped");
+    rmSync(output(), { recursive: true });
+    clock.pass(10 * minute);
+    await vi.waitFor(() => expect(readFileSync(output(), "utf8")).toContain("hub-1.example"));
+    const current = loadCurrent(daemon.config.state.directory, { log });
+    await vi.waitFor(() => expect(current && daemon.isPublished(current)).toBe(true));
+  });
+
+  it("an output that stays broken takes nothing from the one that can be read", async () => {
+    mkdirSync(join(directory, "more.env/in the way"), { recursive: true });
+    configure({ more: '[[outputs]]\npath = "more.env"\non_change = ["true"]' });
+    const { daemon } = start();
+    await attempts(1);
+    await vi.waitFor(() => expect(doings.at(-1)?.trouble?.code).toBe("ERR_OUTPUT"));
+    const current = loadCurrent(daemon.config.state.directory, { log });
+    expect(current && daemon.isPublished(current)).toBe(true);
+    const said: boolean[] = [];
+    look = () => void said.push(current !== undefined && daemon.isPublished(current));
+    clock.pass(10 * minute);
+    await vi.waitFor(() => expect(said.length).toBeGreaterThan(1));
+    expect(said).not.toContain(false);
+  });
+
+  it("a command hears that the hub key could not be put in its place", async () => {
+    const { daemon } = await settled();
+    const { directory: state } = daemon.config.state;
+    const hubKey = { handle: 0x81000100, name: "00" };
+    const assignment = { ...(await assignmentFor(daemon.config, "tpm.example")), hubKey };
+    answer = "ERR_TPM_AUTHORIZATION";
+    promote(state, stage(state, { assignment, hubKey: new Uint8Array([1]) }));
+    await expect(daemon.ask("start")).rejects.toMatchObject({ code: "ERR_TPM_AUTHORIZATION" });
   });
 });

@@ -1,7 +1,7 @@
 // The commands and the daemon: each finds the other, or does well without.
 
 import { execFileSync } from "node:child_process";
-import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { daemonTable, startDaemon } from "../support/daemon.ts";
 import { datagramsAt } from "../support/datagrams.ts";
@@ -159,6 +159,15 @@ describe("with a daemon, a command", () => {
   });
 });
 
+/** With another certificate than it had. */
+async function enrollIn(gateway: Gateway): Promise<void> {
+  const { certificate } = issue(gateway.directory, "gw-control");
+  const x509 = { clientCertificates: { primary: { certificate } } };
+  await service.enroll("/enrollments/gw-control", {
+    ...{ registrationId: "gw-control", attestation: { type: "x509", x509 } },
+  });
+}
+
 describe("another user", () => {
   const as = (...groups: string[]): string[] => [
     ...["setpriv", "--reuid=65534", "--regid=65534"],
@@ -184,6 +193,31 @@ describe("another user", () => {
     },
   );
 
+  it.runIf(isRoot)("waits on when the daemon goes, although it may not read the state itself", async () => {
+    const gateway = await aGateway({ isEnrolled: false, daemon: 'control_group = "12345"' });
+    chmodSync(gateway.directory, 0o755);
+    const first = startDaemon(gateway);
+    await first.logged("provisioning.failed");
+    await soon(() => clientsOf(gateway)).toBe(0);
+    const { ended, child } = gateway.start("wait --verbose", { under: as("12345") });
+    let said = "";
+    child.stderr?.on("data", (text: string) => {
+      said += text;
+    });
+    await soon(() => clientsOf(gateway)).toBe(1);
+    await first.answers();
+    first.child.kill("SIGTERM");
+    await first.ended;
+    await soon(() => said).toContain("wait.daemon-gone");
+    await enrollIn(gateway);
+    await using second = startDaemon(gateway);
+    await second.answers();
+    await second.ask({ do: "provision", wait: true });
+    const run = await ended;
+    expect(run.code, run.stderr).toBe(0);
+    expect(run.json).toMatchObject({ usable: { yes: true } });
+  });
+
   it.runIf(isRoot)("gets no further than the socket otherwise", async () => {
     const gateway = await aGateway();
     chmodSync(gateway.directory, 0o755);
@@ -204,6 +238,19 @@ describe("wait", () => {
     expect({ code, stdout }).toEqual({ code: 0, stdout: "Ready: gw-control at hub.example\n" });
   });
 
+  it("is not over while no output can be read, as after a boot that emptied their directory", async () => {
+    const gateway = await aGateway();
+    await succeed(gateway.run("provision"));
+    rmSync(gateway.file("state/hub.env"));
+    await refuse(gateway.run("wait", { args: ["--timeout", "1s"] }), "ERR_DEADLINE");
+    const { code, json } = await gateway.run("status");
+    expect({ code, ...json }).toMatchObject({
+      ...{ code: 66, usable: { yes: false, because: "it is not published yet", generation: 1 } },
+    });
+    await succeed(gateway.run("provision"));
+    expect(await usableIn(gateway.run("wait"))).toMatchObject({ generation: 1 });
+  });
+
   it("outlives the daemon that it asked, and finds the next one", async () => {
     const gateway = await aGateway({ isEnrolled: false });
     const first = startDaemon(gateway);
@@ -221,11 +268,7 @@ describe("wait", () => {
     await soon(() => said).toContain("wait.daemon-gone");
     await using second = startDaemon(gateway);
     await second.answers();
-    const { certificate } = issue(gateway.directory, "gw-control");
-    const x509 = { clientCertificates: { primary: { certificate } } };
-    await service.enroll("/enrollments/gw-control", {
-      ...{ registrationId: "gw-control", attestation: { type: "x509", x509 } },
-    });
+    await enrollIn(gateway);
     await second.ask({ do: "provision", wait: true });
     const run = await ended;
     expect(run.code, run.stderr).toBe(0);

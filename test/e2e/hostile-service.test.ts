@@ -72,14 +72,16 @@ describe("a gateway with a certificate", () => {
 
   it("keeps the assignment that it has when an output cannot hold the new one, and has one all the same", async () => {
     const { certificateFile, keyFile } = issue(gateway.directory, "gw");
-    gateway.configure(
-      { ...service, caFile: gateway.file("service-ca.pem") },
-      {
-        identity: x509Identity(certificateFile, keyFile),
-        provisioning: 'transport = "https"\ndeadline = "2s"',
-        outputs: `[[outputs]]\npath = "${gateway.file("hub.env")}"\nformat = "env"\n`,
-      },
-    );
+    const configure = (policy = ""): void =>
+      gateway.configure(
+        { ...service, caFile: gateway.file("service-ca.pem") },
+        {
+          identity: x509Identity(certificateFile, keyFile),
+          provisioning: 'transport = "https"\ndeadline = "2s"',
+          outputs: `[[outputs]]\npath = "${gateway.file("hub.env")}"\nformat = "env"\n${policy}`,
+        },
+      );
+    configure();
     const answer = (assignedHub: string, payload: string): void => {
       service.answer = (response) => answerJson(response, 200, assigned({ assignedHub, payload }));
     };
@@ -94,6 +96,16 @@ describe("a gateway with a certificate", () => {
       message: expect.stringContaining("control character"),
     });
     expect(hub()).toBe("second.example");
+
+    // One that was withdrawn is no better than one that cannot be published.
+    configure('[reprovision]\non_disenrolled = "withdraw"\n');
+    service.answer = (response) => answerJson(response, 404, { errorCode: 404201, message: "Not found." });
+    await refuse(gateway.run("reprovision"), "ERR_NOT_ENROLLED");
+    await gateway.run("provision");
+    expect(existsSync(gateway.file("hub.env"))).toBe(false);
+    answer("third.example", "a\u0007b");
+    await gateway.run("reprovision");
+    expect(hub()).toBe("third.example");
   });
 
   const raw =
