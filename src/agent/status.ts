@@ -86,7 +86,7 @@ export async function readStatus(
 }
 
 /** Who may not read the state is another user than the agent: there is nothing wrong with the directory. */
-export function asReader<Result>(read: () => Result): Result {
+function asReader<Result>(read: () => Result): Result {
   try {
     return read();
   } catch (error) {
@@ -156,7 +156,7 @@ export async function statusOf(config: Config, findings: Findings): Promise<Stat
 }
 
 /** Of the current generation; reads nothing but its marks. */
-export function usable(
+function usable(
   config: Config,
   current: Generation | undefined,
   { isPublished }: Pick<Findings, "isPublished">,
