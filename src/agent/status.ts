@@ -77,13 +77,22 @@ export async function readStatus(
   return statusOf(config, {
     alive: { running: false },
     current,
-    isPublished: current && asReader(() => isAnnounced(config, current)),
+    isPublished: isAnnouncedIn(config, current),
     ...(await outlook(config, current, attempts, tools)),
     attempts,
     clock: openTrustedTime(config, attempts, tools).state,
     now: tools.clock.now(),
   });
 }
+
+/** Whether there is an identity to use, where no daemon runs: as cheap as can be. Throws as readStatus() does. */
+export function isUsable(config: Config, { log }: { readonly log: Log }): boolean {
+  const current = asReader(() => loadCurrent(config.state.directory, { log }));
+  return usable(config, current, { isPublished: isAnnouncedIn(config, current) }).yes;
+}
+
+const isAnnouncedIn = (config: Config, current: Generation | undefined): boolean =>
+  current !== undefined && asReader(() => isAnnounced(config, current));
 
 /** Who may not read the state is another user than the agent: there is nothing wrong with the directory. */
 function asReader<Result>(read: () => Result): Result {

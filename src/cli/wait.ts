@@ -84,7 +84,7 @@ async function within<Result>(
 }
 
 async function waitForIdentity(config: Config, tools: Tools): Promise<Status> {
-  const { readStatus } = await import("../agent/status.ts");
+  const { isUsable, readStatus } = await import("../agent/status.ts");
   tools.log.debug("wait.started");
   let pauseMs = lookEveryMs;
   let isDaemonAwaited = false;
@@ -93,12 +93,12 @@ async function waitForIdentity(config: Config, tools: Tools): Promise<Status> {
     if (typeof told === "object") return told;
     isDaemonAwaited ||= told === "lost";
     // What is wrong with the disk is said once.
-    const status = await readStatus(config, { ...tools, log }).catch((error: unknown) => {
+    try {
+      if (isUsable(config, { log })) return await readStatus(config, tools);
+    } catch (error) {
       // Who may ask the daemon need not be able to read its state: it will come back.
-      if (isDaemonAwaited && asMooringError(error).code === "ERR_PERMISSION") return undefined;
-      throw error;
-    });
-    if (status?.usable.yes) return status;
+      if (!isDaemonAwaited || asMooringError(error).code !== "ERR_PERMISSION") throw error;
+    }
     await somethingChanged(config.state.directory, pauseMs, tools);
     if (told === "lost") pauseMs = Math.min(2 * pauseMs, longestPauseMs);
   }
