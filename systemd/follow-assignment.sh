@@ -4,30 +4,34 @@
 set -eu
 target=mooring-assigned.target
 followed=$RUNTIME_DIRECTORY/followed
-# What is there and cannot be read is a failure, and no withdrawal.
-now=; if [ -e /run/mooring/assigned ]; then now=$(cat /run/mooring/assigned); fi
+# The agent may write there, and root need not read all that it may find. What is there and cannot be read is a failure,
+# and no withdrawal.
+now=; if [ -e /run/mooring/assigned ]; then now=$(head -c 65536 /run/mooring/assigned); fi
 before=; if [ -e "$followed" ]; then before=$(cat "$followed"); fi
+first_line() { printf '%s\n' "$1" | head -n 1; }
 
-if [ -z "$now" ]; then
-  # What is part of the target stops with it, and does not fail for want of its files.
-  systemctl --no-block stop "$target"
-else
+# What an operator has masked is no failure of this.
+if [ -n "$now" ]; then
   # It may have failed over the assignment of before, or over a file that was not there.
   parts=$(systemctl show --property=ConsistsOf --value "$target")
   wanted=$(systemctl show --property=Wants --value "$target")
   failed=
-  if [ -n "$parts$wanted" ] && systemctl --quiet is-active "$target"; then
+  if [ -n "$parts$wanted" ]; then
     failed=$(systemctl list-units --state=failed --plain --no-legend --full $parts $wanted | cut -d ' ' -f 1)
   fi
-  if [ -z "$before" ]; then
-    systemctl --no-block start "$target"
-  elif [ -n "$parts" ] && [ "$(printf %s "$now" | head -n 1)" != "$(printf %s "$before" | head -n 1)" ]; then
+  if ! systemctl --quiet is-active "$target"; then
+    systemctl --no-block start "$target" || true
+  elif [ -n "$parts" ] && [ -n "$before" ] && [ "$(first_line "$now")" != "$(first_line "$before")" ]; then
     # One by one: starting the target anew would start what an operator has stopped, too.
-    systemctl --no-block try-restart $parts
+    systemctl --no-block try-restart $parts || true
   fi
   if [ -n "$failed" ]; then
     systemctl reset-failed $failed
-    systemctl --no-block start $failed
+    systemctl --no-block start $failed || true
   fi
+  printf '%s\n' "$now" >"$followed"
+elif [ -n "$before" ]; then
+  # Withdrawn. What is part of the target stops with it, and does not fail for want of its files.
+  systemctl --no-block stop "$target" || true
+  rm -f "$followed"
 fi
-if [ -n "$now" ]; then printf '%s\n' "$now" >"$followed"; else rm -f "$followed"; fi

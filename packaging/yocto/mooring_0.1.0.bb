@@ -18,7 +18,7 @@ USERADD_PACKAGES = "${PN}"
 GROUPADD_PARAM:${PN} = "--system tss; --system mooring"
 USERADD_PARAM:${PN} = "--system --gid mooring --groups tss --home-dir /var/lib/mooring --no-create-home --shell /sbin/nologin mooring"
 
-SYSTEMD_SERVICE:${PN} = "mooring.service mooring.socket mooring.path mooring.timer mooring-changed.path"
+SYSTEMD_SERVICE:${PN} = "mooring.service mooring.socket mooring.path mooring.timer mooring-changed.path mooring-changed.service"
 CONFFILES:${PN} = "${sysconfdir}/mooring/config.toml"
 FILES:${PN} += "${systemd_system_unitdir} ${nonarch_libdir} ${datadir}"
 # The licences of what is in the program go where it goes.

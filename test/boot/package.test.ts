@@ -71,7 +71,8 @@ it("works where its files were only unpacked, as the README has it for other sys
     await guest.sh(`mkdir -p $(dirname /${path}); cat >/${path} <<'END'\n${content}\nEND`);
   await guest.sh(`systemd-sysusers mooring.conf; systemd-tmpfiles --create mooring.conf; systemctl daemon-reload
     test -e /etc/mooring/config.toml || cp /usr/share/mooring/config.toml /etc/mooring/
-    systemctl enable --now mooring.service mooring.socket mooring.path mooring.timer mooring-changed.path`);
+    systemctl enable --now mooring.service
+    systemctl start mooring.socket mooring.path mooring.timer mooring-changed.path`);
   await guest.until("grep -q gw-0001 /var/lib/mooring/hub.env");
   expect(await statusOf(guest)).toMatchObject({ usable: { yes: true }, alive: { running: true } });
   await guest.until("systemctl is-active mooring-assigned.target");

@@ -172,7 +172,7 @@ describe.skipIf(noRig)(underSystemd, () => {
 
   it("files that were only unpacked work as the README has it for other systems", async () => {
     const readme = /^ {2}dpkg-deb [^\n]*\n(.*?)^ {2}```/ms.exec(readFileSync("README.md", "utf8"))?.[1] ?? "";
-    expect(readme).toContain("systemctl enable --now");
+    expect(readme).toContain("systemctl enable --now mooring.service");
     await rig.sh("dpkg-deb --fsys-tarfile /var/first.deb | tar -x -C / --no-overwrite-dir");
     rig.write("/etc/mooring/config.toml", config + identity);
     rig.write("/etc/mooring/key", `${Buffer.alloc(32, 7).toString("base64")}\n`);

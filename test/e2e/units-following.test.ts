@@ -129,18 +129,31 @@ describe.skipIf(noRig)(underSystemd, () => {
       expect(await starts()).toBe(3);
     });
 
-    it("starts nothing where an operator has stopped all that works with the assignment", async () => {
+    it("starts nothing where an operator has masked what works with the assignment", async () => {
       await boot();
       await isActive("gateway");
-      await gateway.sh("systemctl stop mooring-assigned.target");
+      await gateway.sh("systemctl mask --now mooring-assigned.target");
       await isInactive("gateway");
       await moveTo("second.example");
       expect(await gateway.sh("systemctl is-active gateway mooring-assigned.target || true")).toBe(
         "inactive\ninactive",
       );
-      await gateway.sh("systemctl start mooring-assigned.target");
+      expect(await failed()).toBe("");
+      await gateway.sh("systemctl unmask mooring-assigned.target; systemctl start mooring-assigned.target");
       await isActive("gateway");
       expect(await starts()).toBe(2);
+    });
+
+    it("is there for who comes back from rescue, too", async () => {
+      gateway.write("/etc/systemd/system/rescue.target", "[Unit]\nRequires=basic.target\nAllowIsolate=yes\n");
+      await boot();
+      await isActive("gateway");
+      await gateway.sh("systemctl isolate rescue.target");
+      await isInactive("gateway");
+      await gateway.sh("systemctl isolate multi-user.target");
+      await isActive("gateway");
+      expect(await starts()).toBe(2);
+      expect(await failed()).toBe("");
     });
 
     it("is followed as often as it comes, and when a ring is not heard at once", async () => {

@@ -93,7 +93,7 @@ export async function startRigGateway(service: LocalService): Promise<RigGateway
   rig.write("/etc/systemd/system/gateway.service", gatewayUnit());
   // The agent's group may read the key, and nobody else.
   await rig.sh(`chgrp mooring /etc/mooring/identity/key.pem; chmod 640 /etc/mooring/identity/key.pem
-    systemctl daemon-reload; systemctl enable ${watchers} mooring gateway`);
+    systemctl daemon-reload; systemctl enable ${watchers} mooring mooring-changed gateway`);
   return gateway;
 }
 
