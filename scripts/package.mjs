@@ -202,7 +202,8 @@ function copyUnits() {
     if (/\.(service|socket|timer|path|target)$/.test(name)) to("usr/lib/systemd/system", name);
   to("usr/lib/sysusers.d", "sysusers.conf", "mooring.conf");
   to("usr/lib/tmpfiles.d", "tmpfiles.conf", "mooring.conf");
-  for (const name of ["proxy", "group"]) to("usr/share/doc/mooring/examples", `${name}.conf.example`);
+  for (const name of ["proxy", "group", "serial"])
+    to("usr/share/doc/mooring/examples", `${name}.conf.example`);
 }
 
 function copyPages() {

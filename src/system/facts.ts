@@ -59,10 +59,22 @@ const deviceTree = "sys/firmware/devicetree/base";
 async function boardFact(what: string, path: string, key: "serial" | "model"): Promise<Fact> {
   const inDeviceTree = readText(path)?.split("\0", 1)[0]?.trim() ?? "";
   if (!unfilled.test(inDeviceTree)) return { value: inDeviceTree };
+  const handedDown = key === "serial" ? (credential("product_serial") ?? "") : "";
+  if (!unfilled.test(handedDown)) return { value: handedDown };
   const inDmi = (await dmi())[key].trim();
   if (!unfilled.test(inDmi)) return { value: inDmi };
-  const asRoot = key === "serial" && process.geteuid?.() !== 0 ? "; DMI tells it to root only" : "";
+  const isRoot = process.geteuid?.() === 0;
+  const asRoot =
+    key === "serial" && !isRoot
+      ? "; DMI tells it to root only, who may hand it down (serial.conf.example)"
+      : "";
   return { missing: `neither device tree nor DMI has a ${what}${asRoot}` };
+}
+
+/** Of the unit's; what root alone may read, systemd hands down. */
+function credential(name: string): string | undefined {
+  const directory = process.env["CREDENTIALS_DIRECTORY"];
+  return directory === undefined ? undefined : readText(join(directory, name))?.trim();
 }
 
 let read: Promise<{ serial: string; model: string }> | undefined;

@@ -11,6 +11,8 @@ interface Architecture {
   readonly kernel: string;
   /** The board, as QEMU's options. */
   readonly board: readonly string[];
+  /** What its DMI table says, where it has one. */
+  readonly dmiSerial?: string;
   readonly console: string;
   /** QEMU's device for the TPM that this board can have. */
   readonly tpm: string;
@@ -21,7 +23,8 @@ const architectures: readonly Architecture[] = [
     name: "amd64",
     processor: "x86_64",
     kernel: "linux-image-amd64",
-    board: ["-cpu", "max"],
+    board: ["-cpu", "max", "-smbios", "type=1,serial=PF3ABCDE"],
+    dmiSerial: "PF3ABCDE",
     console: "ttyS0",
     tpm: "tpm-crb",
   },

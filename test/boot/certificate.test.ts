@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type Issued, issue } from "../support/pki.ts";
+import { architecture } from "./architecture.ts";
 import { openPlant, type Plant, registrationId, statusOf, worksAt, worksFor } from "./plant.ts";
 import type { Guest } from "./power.ts";
 
@@ -64,6 +65,16 @@ it("publishes to a group of the operator's, whose members read that and nothing 
   expect(await guest.sh(`cd /; ${asMember} cat /var/lib/mooring/hub.json`)).toContain('"gw-0001"');
   for (const command of ["ls /var/lib/mooring", "cat /var/lib/mooring/hub.env"])
     expect(await guest.sh(`cd /; ${asMember} ${command} 2>&1 || true`)).toContain("Permission denied");
+});
+
+const { dmiSerial } = architecture;
+it.runIf(dmiSerial)("is told the serial number that only root may read by a drop-in", async () => {
+  const [line = ""] = /^LoadCredential=.*$/m.exec(readFileSync("systemd/serial.conf.example", "utf8")) ?? [];
+  const asAgent = (...properties: string[]): Promise<string> =>
+    guest.sh(`systemd-run --quiet --wait --pipe -p User=mooring ${properties.map((one) => `-p ${one}`).join(" ")} \\
+      mooring identity facts --json`);
+  expect(JSON.parse(await asAgent(line))).toMatchObject({ serial: dmiSerial });
+  expect(await asAgent()).not.toContain(dmiSerial); // negative control
 });
 
 it("registers with the new certificate once key and certificate are replaced", async () => {

@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { machineFact, machineFacts, machineKey } from "../../src/system/facts.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 
@@ -39,6 +39,21 @@ describe("a board with a device tree", () => {
   ])("whose serial number was never filled in (%j) is not called by it", async (serial) => {
     const fact = await machineFact("serial", machine({ [`${board}/serial-number`]: `${serial}\0` }));
     expect(fact).not.toEqual({ value: serial });
+  });
+});
+
+describe("a serial number that only root may read", () => {
+  it("is what the unit hands down, where that is one", async () => {
+    const credentials = temporaryDirectory();
+    vi.stubEnv("CREDENTIALS_DIRECTORY", credentials);
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const file = join(credentials, "product_serial");
+    writeFileSync(file, "PF3ABCDE\n");
+    expect(await machineFact("serial", machine({}))).toEqual({ value: "PF3ABCDE" });
+    writeFileSync(file, "Default string\n");
+    expect(await machineFact("serial", machine({}))).not.toEqual({ value: "Default string" });
+    const at = machine({ [`${board}/serial-number`]: "10000000abcdef01\0" });
+    expect(await machineFact("serial", at)).toEqual({ value: "10000000abcdef01" });
   });
 });
 
