@@ -268,6 +268,20 @@ WantedBy=mooring-assigned.target
       expect(await starts()).toBe(1);
     });
 
+    it("costs nobody that either when it crashes at every start", async () => {
+      await boot();
+      await isActive("gateway");
+      const dropIns = "/etc/systemd/system/mooring.service.d";
+      gateway.write(`${dropIns}/own.conf`, dropIn("ExecStart=\nExecStart=/bin/false"));
+      await gateway.sh("systemctl daemon-reload");
+      await bootAgain("");
+      await isActive("gateway");
+      expect(await gateway.show("mooring", "SubState")).toEqual({ SubState: "auto-restart" });
+      await gateway.sh(`rm -r ${dropIns}; systemctl daemon-reload; systemctl restart mooring`);
+      await followed();
+      expect(await starts()).toBe(1);
+    });
+
     it("has no boot wait where that is gone, but for who wants the target", async () => {
       await boot();
       await isActive("gateway");
