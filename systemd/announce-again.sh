@@ -8,6 +8,7 @@ assigned=/run/mooring/assigned
 while read -r how path; do
   [ "$how" != in ] || [ -e "$path" ] || exit 0
 done <"$announced"
+: >/run/mooring/changed # twice, so that there is a bell if this is killed in between
 install -m 0644 "$announced" "$assigned.new"
 mv "$assigned.new" "$assigned"
 : >/run/mooring/changed

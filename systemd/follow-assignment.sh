@@ -6,7 +6,7 @@ target=mooring-assigned.target
 followed=$RUNTIME_DIRECTORY/followed
 # The agent may write there, and root need not read all that it may find. What is there and cannot be read is a failure,
 # and no withdrawal.
-now=; if [ -e /run/mooring/assigned ]; then now=$(head -c 65536 /run/mooring/assigned); fi
+now=; if [ -e /run/mooring/assigned ]; then now=$(timeout 5 head -c 65536 /run/mooring/assigned); fi
 before=; if [ -e "$followed" ]; then before=$(cat "$followed"); fi
 first_line() { printf '%s\n' "$1" | head -n 1; }
 
@@ -26,12 +26,13 @@ if [ -n "$now" ]; then
     systemctl --no-block try-restart $parts || true
   fi
   if [ -n "$failed" ]; then
-    systemctl reset-failed $failed
+    systemctl reset-failed $failed || true
     systemctl --no-block start $failed || true
   fi
   printf '%s\n' "$now" >"$followed"
 elif [ -n "$before" ]; then
-  # Withdrawn. What is part of the target stops with it, and does not fail for want of its files.
-  systemctl --no-block stop "$target" || true
+  # Withdrawn. What is part of the target stops with it, and does not fail for want of its files. That is waited for: what
+  # still stops when there is another assignment would go on with this one.
+  systemctl stop "$target" $(systemctl show --property=ConsistsOf --value "$target") || true
   rm -f "$followed"
 fi

@@ -34,12 +34,10 @@ export function announce(
   if (needsItsHubKey(generation) || !isOut(outputs)) return;
   const where = outputs.map(({ path, status }) => `${status === "failed" ? "without" : "in"} ${path}\n`);
   const text = `${digestOf(generation.assignment)}\n${where.join("")}`;
-  const set = (file: string, mode: number): boolean => {
-    if (said(file) === text) return false;
-    writeAtomic(file, text, { mode });
-    return true;
-  };
-  change(config, log, { set });
+  change(config, log, {
+    isSo: (file) => said(file) === text,
+    make: (file, mode) => writeAtomic(file, text, { mode }),
+  });
 }
 
 /** Whether this one was announced, by whichever process, and can still be read: outputs may not outlast a boot. */
@@ -49,12 +47,7 @@ export const isAnnounced = ({ state, outputs }: Config, { assignment }: Generati
 
 /** There is nothing to work with any more. Never throws. */
 export function revoke(config: Config, log: Log): void {
-  const set = (file: string): boolean => {
-    if (said(file) === undefined) return false;
-    removeFile(file);
-    return true;
-  };
-  change(config, log, { set });
+  change(config, log, { isSo: (file) => said(file) === undefined, make: removeFile });
 }
 
 /** The same for as long as nobody has to work otherwise. */
@@ -63,12 +56,16 @@ const digestOf = (assignment: Assignment): string =>
     .update(JSON.stringify(lastingEnvironment(assignment)))
     .digest("hex");
 
-/** `set` says whether it changed anything. The file before the bell: whoever hears that finds it as it is now. */
-function change(
-  { daemon: { controlSocket }, state }: Config,
-  log: Log,
-  { set }: { set: (file: string, mode: number) => boolean },
-): void {
+interface Change {
+  readonly isSo: (file: string) => boolean;
+  readonly make: (file: string, mode: number) => void;
+}
+
+/**
+ * The file before the bell: whoever hears that finds it as it is now. And a bell before the file, which is there still
+ * when this process is killed between the two.
+ */
+function change({ daemon: { controlSocket }, state }: Config, log: Log, { isSo, make }: Change): void {
   const attempt = (directory: string, act: () => void): void => {
     try {
       // Without the first nobody listens; without the other there is no assignment.
@@ -77,10 +74,15 @@ function change(
       log.warn("announcement.failed", { path: directory, error: causeText(error) });
     }
   };
-  attempt(state.directory, () => set(join(state.directory, "announced"), 0o600));
+  const announced = join(state.directory, "announced");
+  attempt(state.directory, () => isSo(announced) || make(announced, 0o600));
   const directory = dirname(controlSocket);
+  const [assigned, bell] = [join(directory, "assigned"), join(directory, "changed")];
   attempt(directory, () => {
-    if (set(join(directory, "assigned"), 0o644)) ring(join(directory, "changed"));
+    if (isSo(assigned)) return;
+    ring(bell);
+    make(assigned, 0o644);
+    ring(bell);
   });
 }
 

@@ -124,6 +124,7 @@ describe("the daemon", () => {
     });
     clock.set("+0");
     await daemon.logged("assignment.promoted");
+    await daemon.ask({ do: "wait" });
     expect(daemon.events.filter(({ event }) => event === "provisioning.started")).toHaveLength(1);
     const { alive, ...status } = await daemon.answers();
     expect(status).toMatchObject({ usable: { yes: true }, clock: "plausible" });
@@ -136,6 +137,7 @@ describe("the daemon", () => {
     expect(await daemon.logged("provisioning.failed")).toMatchObject({ code: "ERR_CLOCK_IMPLAUSIBLE" });
     clock.set("+0");
     await daemon.logged("assignment.promoted");
+    await daemon.ask({ do: "wait" });
   });
 });
 

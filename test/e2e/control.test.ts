@@ -85,6 +85,7 @@ describe("with a daemon, a command", () => {
     const gateway = await aGateway();
     await using daemon = startDaemon(gateway);
     await daemon.logged("assignment.promoted");
+    await daemon.ask({ do: "wait" });
     const shown = await linesOf(gateway, "reprovision", "--wait");
     expect(shown).toMatchObject({ code: 0, stdout: expect.stringMatching(/^Assigned\./) });
     expect(shown.stderr).toMatch(
@@ -105,6 +106,7 @@ describe("with a daemon, a command", () => {
     const gateway = await aGateway();
     await using daemon = startDaemon(gateway);
     await daemon.logged("assignment.promoted");
+    await daemon.ask({ do: "wait" });
     const { code, stdout } = await linesOf(gateway, "reprovision");
     expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining("`mooring status`") });
     expect(await succeed(gateway.run("reprovision"))).toEqual({ accepted: true });
@@ -182,6 +184,7 @@ describe("another user", () => {
       chmodSync(gateway.directory, 0o755);
       await using daemon = startDaemon(gateway);
       await daemon.logged("assignment.promoted");
+      await daemon.ask({ do: "wait" });
       const under = as("12345");
       expect(await usableIn(gateway.run("status", { under }))).toMatchObject({ deviceId: "gw-control" });
       expect(await usableIn(gateway.run("wait", { under }))).toMatchObject({ deviceId: "gw-control" });
@@ -223,6 +226,7 @@ describe("another user", () => {
     chmodSync(gateway.directory, 0o755);
     await using daemon = startDaemon(gateway);
     await daemon.logged("assignment.promoted");
+    await daemon.ask({ do: "wait" });
     const error = await refuse(gateway.run("status", { under: as() }), "ERR_CONTROL_PERMISSION");
     expect(error["message"]).toContain(gateway.file("control.sock"));
   });
@@ -444,6 +448,7 @@ for _ in range(2):
     await using daemon = startDaemon(gateway);
     expect(await daemon.logged("control.unavailable")).toMatchObject({ code: "ERR_CONTROL_SOCKET" });
     await daemon.logged("assignment.promoted");
+    await succeed(gateway.run("wait"));
     expect(await succeed(gateway.run("status"))).toMatchObject({
       alive: { running: false },
       usable: { yes: true },

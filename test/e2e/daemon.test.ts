@@ -130,6 +130,7 @@ describe("a change", () => {
     await gateway.enroll();
     await using daemon = startDaemon(gateway);
     await daemon.logged("assignment.promoted");
+    await daemon.ask({ do: "wait" });
     gateway.policy({ idScope: "0ne00FFFFFF" });
     daemon.child.kill("SIGHUP");
     await daemon.logged("config.read-again");
@@ -156,6 +157,7 @@ describe("a change", () => {
     await gateway.enroll();
     await using daemon = startDaemon(gateway);
     await daemon.logged("assignment.promoted");
+    await daemon.ask({ do: "wait" });
     const renewed = issue(gateway.directory, "renewed", { subject: gateway.name });
     await service.enroll(`/enrollments/${gateway.name}`, {
       registrationId: gateway.name,
@@ -178,6 +180,7 @@ describe("a gateway whose enrollment was removed", () => {
     await gateway.enroll();
     await using daemon = startDaemon(gateway);
     await daemon.logged("assignment.promoted");
+    await daemon.ask({ do: "wait" });
     expect((await service.operator("enrollment", "delete", gateway.name, "--yes")).code).toBe(0);
     await expect(daemon.ask({ do: "reprovision", wait: true })).rejects.toMatchObject({
       code: "ERR_NOT_ENROLLED",
