@@ -293,6 +293,9 @@ WantedBy=mooring-assigned.target
       const wants = "-p Wants=mooring-assigned.target -p After=mooring-assigned.target";
       await gateway.sh(`systemd-run --no-block --unit=wants ${wants} sleep infinity`);
       await gateway.until("systemctl is-active mooring-wait | grep activating");
+      // Not even when what waits is killed, as for want of memory.
+      await gateway.until("pkill -KILL -f 'main.js wai[t]'");
+      await gateway.until("pgrep -x sleep -P $(systemctl show mooring-wait -p MainPID --value)");
       expect(await gateway.sh("systemctl is-active wants || true")).toBe("inactive");
       gateway.configure();
       await isActive("wants");
