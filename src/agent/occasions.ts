@@ -5,8 +5,7 @@ import type { ErrorCode } from "../errors.ts";
 import { mayBeOfTime } from "./clock-fault.ts";
 import type { Question } from "./questions.ts";
 
-/** What happens on this machine. */
-/** `promoted`: another assignment is the current one, be it that another process made it so. */
+/** What happens on this machine. `promoted`: another assignment is the current one, by whichever process. */
 export type Occasion = "reload" | "identity-changed" | "clock-stepped" | "promoted";
 
 /** `clock-waited`: the clock is right now, or the wait for that was given up. */

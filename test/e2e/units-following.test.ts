@@ -94,6 +94,23 @@ describe.skipIf(noRig)(underSystemd, () => {
       }
     });
 
+    it("leaves nobody at the old hub who was still stopping when another one came", async () => {
+      await isActive("gateway");
+      // It is stopped first, and takes its time.
+      gateway.write(
+        "/etc/systemd/system/slow.service",
+        "[Unit]\nAfter=gateway.service\nPartOf=mooring-assigned.target\n[Service]\nExecStart=sleep infinity\nExecStop=sleep 4\n",
+      );
+      await gateway.sh("systemctl daemon-reload; systemctl start slow");
+      await enrollmentIs("disabled");
+      await gateway.sh("mooring reprovision --wait || true");
+      await gateway.until("systemctl is-active slow | grep deactivating");
+      await gateway.enroll("second.example");
+      await gateway.sh("mooring reprovision --wait");
+      await gateway.until("journalctl -q -o cat -u gateway | grep -x 'works for second.example'");
+      await gateway.sh("rm /etc/systemd/system/slow.service; systemctl daemon-reload");
+    });
+
     it("is not taken for one after the next boot either", async () => {
       await isActive("gateway");
       await enrollmentIs("disabled");
