@@ -161,6 +161,24 @@ describe.skipIf(noRig)(underSystemd, () => {
       expect(await starts()).toBe(2);
     });
 
+    it("restarts others once where one of them may not be stopped", async () => {
+      gateway.write(
+        "/etc/systemd/system/stubborn.service",
+        "[Unit]\nRefuseManualStop=yes\nPartOf=mooring-assigned.target\n[Service]\nExecStart=sleep infinity\n",
+      );
+      await boot();
+      await isActive("gateway");
+      await gateway.sh("systemctl start stubborn");
+      await moveTo("second.example");
+      await gateway.until("journalctl -q -o cat -u gateway | grep -x 'works for second.example'");
+      await gateway.sh("sleep 6"); // as long as a failed service waits to be tried again
+      expect(await starts()).toBe(2);
+      expect(await failed()).toBe("");
+      await gateway.sh(
+        "systemctl kill stubborn; rm /etc/systemd/system/stubborn.service; systemctl daemon-reload",
+      );
+    });
+
     it("is there for who comes back from rescue, too", async () => {
       gateway.write("/etc/systemd/system/rescue.target", "[Unit]\nRequires=basic.target\nAllowIsolate=yes\n");
       await boot();
