@@ -3,12 +3,12 @@
 # announced last is announced again, where it is still there to be read. As mooring.service's ExecStopPost=.
 set -eu
 announced=/var/lib/mooring/announced
-assigned=/run/mooring/assigned
+assigned=/run/mooring/agent/assigned
 [ "$SERVICE_RESULT" != success ] && [ ! -e "$assigned" ] && [ -f "$announced" ] || exit 0
 while read -r how path; do
   [ "$how" != in ] || [ -e "$path" ] || exit 0
 done <"$announced"
-: >/run/mooring/changed # twice, so that there is a bell if this is killed in between
+: >/run/mooring/agent/changed # twice, so that there is a bell if this is killed in between
 install -m 0644 "$announced" "$assigned.new"
 mv "$assigned.new" "$assigned"
-: >/run/mooring/changed
+: >/run/mooring/agent/changed

@@ -6,7 +6,7 @@ target=mooring-assigned.target
 followed=$RUNTIME_DIRECTORY/followed
 # The agent may write there, and root need not read all that it may find. What is there and cannot be read is a failure,
 # and no withdrawal.
-now=; if [ -e /run/mooring/assigned ]; then now=$(timeout 5 head -c 65536 /run/mooring/assigned); fi
+now=; if [ -e /run/mooring/agent/assigned ]; then now=$(timeout 5 head -c 65536 /run/mooring/agent/assigned); fi
 before=; if [ -e "$followed" ]; then before=$(cat "$followed"); fi
 first_line() { printf '%s\n' "$1" | head -n 1; }
 

@@ -1,7 +1,8 @@
-// Tells systemd, which alone may start and stop units, what the gateway's programs can work with. Two files lie beside
-// the control socket: `assigned` is there for as long as there is a published assignment to work with, and another one
-// when they have to work otherwise; `changed` is a bell. mooring-changed.path hears it and takes it away. What was
-// announced last is kept with the state (`announced`), for a boot at which the agent cannot start (mooring.service).
+// Tells systemd, which alone may start and stop units, what the gateway's programs can work with. Two files lie in
+// `agent` beside the control socket: `assigned` is there for as long as there is a published assignment to work with, and
+// another one when they have to work otherwise; `changed` is a bell. mooring-changed.path hears it and takes it away.
+// Where nobody made that directory, nobody listens. What was announced last is kept with the state (`announced`), for a
+// boot at which the agent cannot start (mooring.service).
 
 import { createHash } from "node:crypto";
 import { closeSync, constants, existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
@@ -76,7 +77,7 @@ function change({ daemon: { controlSocket }, state }: Config, log: Log, { isSo, 
   };
   const announced = join(state.directory, "announced");
   attempt(state.directory, () => isSo(announced) || make(announced, 0o600));
-  const directory = dirname(controlSocket);
+  const directory = join(dirname(controlSocket), "agent");
   const [assigned, bell] = [join(directory, "assigned"), join(directory, "changed")];
   attempt(directory, () => {
     if (isSo(assigned)) return;

@@ -23,7 +23,10 @@ export const files = [
   ["/etc/mooring/config.d/*.toml", "Merged over it, in the order of their names."],
   ["/var/lib/mooring", "The assignment, in generations, and what is remembered of attempts."],
   ["/run/mooring/control.sock", "Where commands reach the agent."],
-  ["/run/mooring/assigned", "There while there is a published assignment to work with; the units go by it."],
+  [
+    "/run/mooring/agent/assigned",
+    "There while there is a published assignment to work with; the units go by it.",
+  ],
 ] as const;
 
 export const dependentUnit = `[Unit]

@@ -1,4 +1,4 @@
-// What systemd is told of the assignment, in two files beside the control socket.
+// What systemd is told of the assignment, in two files of a directory beside the control socket.
 
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -20,9 +20,9 @@ let log: RecordingLog;
 
 beforeEach(() => {
   const directory = temporaryDirectory();
-  run = join(directory, "run");
+  run = join(directory, "run/agent");
   log = recordingLog();
-  mkdirSync(run);
+  mkdirSync(run, { recursive: true });
   writeFileSync(
     join(directory, "config.toml"),
     `[provisioning]
@@ -67,7 +67,7 @@ describe("an announcement", () => {
     expect(isAnnounced(config, first)).toBe(false);
     announce(config, first, out, log);
     expect(isAnnounced(config, first)).toBe(false); // it cannot be read
-    const output = join(run, "../hub.env");
+    const output = join(run, "../../hub.env");
     writeFileSync(output, "another hub");
     expect(isAnnounced(config, first)).toBe(false);
     writeFileSync(output, first.assignment.assignedHub);

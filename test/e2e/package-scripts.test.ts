@@ -157,10 +157,10 @@ describe.skipIf(noRig)(underSystemd, () => {
 
   it("a removal keeps configuration and state, and a purge leaves nothing", async () => {
     await isQuiet();
-    await rig.sh("echo kept >/var/lib/mooring/kept; echo of before >/run/mooring/assigned");
+    await rig.sh("echo kept >/var/lib/mooring/kept; echo of before >/run/mooring/agent/assigned");
     await dpkg("--remove mooring");
     // Whoever is installed next announces anew.
-    expect(await rig.sh("ls /run/mooring/assigned /run/mooring-changed 2>/dev/null || true")).toBe("");
+    expect(await rig.sh("ls /run/mooring/agent /run/mooring-changed 2>/dev/null || true")).toBe("");
     expect(await rig.sh("pgrep -u mooring || true")).toBe("");
     expect(await rig.sh("cat /var/lib/mooring/kept; grep -c id_scope /etc/mooring/config.toml")).toBe(
       "kept\n1",

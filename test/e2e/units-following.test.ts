@@ -57,7 +57,7 @@ const starts = async (): Promise<number> => Number(await gateway.sh("wc -l </sta
 /** Until whatever rang is heard and acted upon. */
 const followed = (): Promise<void> =>
   gateway.until(
-    `test ! -e /run/mooring/changed -a $(systemctl is-active mooring-changed) = inactive
+    `test ! -e /run/mooring/agent/changed -a $(systemctl is-active mooring-changed) = inactive
       test -z "$(systemctl list-jobs --no-legend)"`,
   );
 const enrollmentIs = async (status: "enabled" | "disabled"): Promise<void> => {
@@ -228,7 +228,7 @@ path = "/var/lib/mooring/hub.env"`;
 
     it("goes where a drop-in lets it, as the README has it", async () => {
       const [directory = ""] =
-        /RuntimeDirectory=mooring gateway/.exec(readFileSync("README.md", "utf8")) ?? [];
+        /RuntimeDirectory=gateway/.exec(readFileSync("README.md", "utf8")) ?? [];
       gateway.write("/etc/systemd/system/mooring.service.d/own.conf", dropIn(directory));
       await boot(
         '[[outputs]]\npath = "/run/gateway/hub.env"',

@@ -89,11 +89,14 @@ describe.skipIf(noRig)(underSystemd, () => {
       expect(status.get(set)).toBe("0000000000000000");
     expect((await factsOf("1", "status")).get("CapBnd")).not.toBe("0000000000000000"); // negative control
     expect((await factsOf(pid, "limits")).get("Max core file size")).toMatch(/^0 0\b/);
-    const modes = await gateway.sh("stat -c '%a %U %n' /var/lib/mooring /var/cache/mooring /run/mooring");
+    const modes = await gateway.sh(
+      "stat -c '%a %U %n' /var/lib/mooring /var/cache/mooring /run/mooring /run/mooring/agent",
+    );
     expect(modes.split("\n")).toEqual([
       "711 mooring /var/lib/mooring",
       "750 mooring /var/cache/mooring",
-      "755 mooring /run/mooring",
+      "755 root /run/mooring",
+      "755 mooring /run/mooring/agent",
     ]);
     expect(await gateway.sh("stat -c '%a %U %G' /run/mooring/control.sock")).toBe("660 mooring mooring");
     expect(await gateway.sh("find /var/lib/mooring /var/cache/mooring ! -user mooring")).toBe("");

@@ -73,7 +73,7 @@ export async function startRigGateway(service: LocalService): Promise<RigGateway
     boot: async () => void (await rig.sh(`systemctl start ${marks} || true`)),
     shutDown: async () =>
       void (await rig.sh(`systemctl stop ${watchers} ${workers}; systemctl reset-failed
-        rm -rf /run/mooring/assigned /run/mooring/changed /run/mooring-changed`)),
+        rm -rf /run/mooring/agent/* /run/mooring-changed`)),
     starts: async (unit) => {
       const journal = await rig.sh(`journalctl --sync; journalctl -q -o cat _PID=1 UNIT=${unit}`);
       return journal.split("\n").filter((line) => line.startsWith("Starting ")).length;
