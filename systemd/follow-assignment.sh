@@ -9,16 +9,14 @@ followed=$RUNTIME_DIRECTORY/followed
 now=; if [ -e /run/mooring/agent/assigned ]; then now=$(timeout 5 head -c 65536 /run/mooring/agent/assigned); fi
 before=; if [ -e "$followed" ]; then before=$(cat "$followed"); fi
 first_line() { printf '%s\n' "$1" | head -n 1; }
+# systemd quotes a name with an escape in it, such as gateway@dev-ttyS\x2d0.service, for a shell to read again.
+units() { systemctl show --property="$1" --value "$target" | sed 's/"//g; s/\\\\/\\/g'; }
 
 # What an operator has masked is no failure of this.
 if [ -n "$now" ]; then
   # It may have failed over the assignment of before, or over a file that was not there.
-  parts=$(systemctl show --property=ConsistsOf --value "$target")
-  wanted=$(systemctl show --property=Wants --value "$target")
-  failed=
-  if [ -n "$parts$wanted" ]; then
-    failed=$(systemctl list-units --state=failed --plain --no-legend --full $parts $wanted | cut -d ' ' -f 1)
-  fi
+  parts=$(units ConsistsOf)
+  failed=$(for unit in $parts $(units Wants); do ! systemctl --quiet is-failed "$unit" || printf '%s\n' "$unit"; done)
   if ! systemctl --quiet is-active "$target"; then
     systemctl --no-block start "$target" || true
   elif [ -n "$parts" ] && [ -n "$before" ] && [ "$(first_line "$now")" != "$(first_line "$before")" ]; then
@@ -33,6 +31,6 @@ if [ -n "$now" ]; then
 elif [ -n "$before" ]; then
   # Withdrawn. What is part of the target stops with it, and does not fail for want of its files. That is waited for: what
   # still stops when there is another assignment would go on with this one.
-  systemctl stop "$target" $(systemctl show --property=ConsistsOf --value "$target") || true
+  systemctl stop "$target" $(units ConsistsOf) || true
   rm -f "$followed"
 fi

@@ -146,6 +146,31 @@ describe.skipIf(noRig)(underSystemd, () => {
       expect(await starts()).toBe(3);
     });
 
+    it("has units with escapes in their names follow as well", async () => {
+      const name = "worker@dev-ttyS\\x2d0.service";
+      gateway.write(
+        "/etc/systemd/system/worker@.service",
+        `[Unit]
+After=mooring-assigned.target
+PartOf=mooring-assigned.target
+[Service]
+EnvironmentFile=/var/lib/mooring/hub.env
+ExecStart=/bin/sh -c 'echo works for $IOTHUB_HOSTNAME; test $IOTHUB_HOSTNAME != second.example && exec sleep infinity'
+[Install]
+WantedBy=mooring-assigned.target
+`,
+      );
+      await gateway.sh(`systemctl daemon-reload; systemctl enable '${name}'`);
+      await boot();
+      await isActive(`'${name}'`);
+      await moveTo("second.example");
+      await gateway.until(`systemctl is-failed '${name}'`); // anew, and failing
+      await moveTo("third.example");
+      await isActive(`'${name}'`); // tried again
+      await gateway.sh(`systemctl disable --now '${name}'; rm /etc/systemd/system/worker@.service
+        systemctl daemon-reload`);
+    });
+
     it("starts nothing where an operator has masked what works with the assignment", async () => {
       await boot();
       await isActive("gateway");
@@ -227,8 +252,7 @@ path = "/var/lib/mooring/hub.env"`;
     });
 
     it("goes where a drop-in lets it, as the README has it", async () => {
-      const [directory = ""] =
-        /RuntimeDirectory=gateway/.exec(readFileSync("README.md", "utf8")) ?? [];
+      const [directory = ""] = /RuntimeDirectory=gateway/.exec(readFileSync("README.md", "utf8")) ?? [];
       gateway.write("/etc/systemd/system/mooring.service.d/own.conf", dropIn(directory));
       await boot(
         '[[outputs]]\npath = "/run/gateway/hub.env"',
