@@ -1,6 +1,7 @@
 #!/bin/sh
 # An agent that cannot start, be it over a configuration with a mistake in it, costs nobody the assignment: what was
-# announced last is announced again, where it is still there to be read. As mooring.service's ExecStopPost=.
+# announced last is announced again, where it is still there to be read. As mooring.service's ExecStopPost=,
+# and once all is started (mooring-changed.service).
 set -eu
 announced=/var/lib/mooring/announced
 assigned=/run/mooring/agent/assigned

@@ -341,6 +341,21 @@ WantedBy=mooring-assigned.target
       expect(await starts()).toBe(1);
     });
 
+    it("costs nobody that when systemd cannot set up its sandbox", async () => {
+      await boot();
+      await isActive("gateway");
+      const dropIns = "/etc/systemd/system/mooring.service.d";
+      gateway.write(`${dropIns}/own.conf`, dropIn("ReadWritePaths=/nowhere"));
+      await gateway.sh("systemctl daemon-reload");
+      await bootAgain("");
+      await isActive("gateway");
+      expect(await gateway.show("mooring", "ExecMainStatus")).toEqual({ ExecMainStatus: "226" });
+      expect(await gateway.sh("stat -c %U /run/mooring/agent/assigned")).toBe("mooring");
+      await gateway.sh(`rm -r ${dropIns}; systemctl daemon-reload; systemctl restart mooring`);
+      await followed();
+      expect(await starts()).toBe(1);
+    });
+
     it("has no boot wait where that is gone, but for who wants the target", async () => {
       await boot();
       await isActive("gateway");

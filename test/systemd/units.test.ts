@@ -13,7 +13,7 @@ function units(change: (text: string, name: string) => string = (text) => text):
   const directory = temporaryDirectory();
   for (const name of unitFiles) {
     const text = readFileSync(join("systemd", name), "utf8").replaceAll(
-      /\/usr\/(bin\/mooring|lib\/mooring\/\S+)/g,
+      /\/usr\/(bin\/mooring|lib\/mooring\/[a-z-]+)/g,
       "/bin/true",
     );
     writeFileSync(join(directory, name), change(text, name));
