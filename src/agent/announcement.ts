@@ -35,9 +35,20 @@ export function announce(
   if (needsItsHubKey(generation) || !isOut(outputs)) return;
   const where = outputs.map(({ path, status }) => `${status === "failed" ? "without" : "in"} ${path}\n`);
   const text = `${digestOf(generation.assignment)}\n${where.join("")}`;
-  change(config, log, {
-    isSo: (file) => said(file) === text,
-    make: (file, mode) => writeAtomic(file, text, { mode }),
+  change(config, log, saying(text));
+}
+
+/**
+ * Announces what was announced last, where it is still there to be read: for an agent that has lost the generation
+ * behind it, as to a damaged disk. Never throws.
+ */
+export function announceAgain(config: Config, log: Log): void {
+  const path = join(config.state.directory, "announced");
+  attempt(path, log, () => {
+    const text = said(path);
+    const [, ...outputs] = text?.trimEnd().split("\n") ?? [];
+    const isThere = (line: string): boolean => !line.startsWith("in ") || existsSync(line.slice(3));
+    if (text !== undefined && outputs.every(isThere)) change(config, log, saying(text));
   });
 }
 
@@ -62,29 +73,35 @@ interface Change {
   readonly make: (file: string, mode: number) => void;
 }
 
+const saying = (text: string): Change => ({
+  isSo: (file) => said(file) === text,
+  make: (file, mode) => writeAtomic(file, text, { mode }),
+});
+
 /**
  * The file before the bell: whoever hears that finds it as it is now. And a bell before the file, which is there still
  * when this process is killed between the two.
  */
 function change({ daemon: { controlSocket }, state }: Config, log: Log, { isSo, make }: Change): void {
-  const attempt = (directory: string, act: () => void): void => {
-    try {
-      // Without the first nobody listens; without the other there is no assignment.
-      if (existsSync(directory)) act();
-    } catch (error) {
-      log.warn("announcement.failed", { path: directory, error: causeText(error) });
-    }
-  };
   const announced = join(state.directory, "announced");
-  attempt(state.directory, () => isSo(announced) || make(announced, 0o600));
+  attempt(state.directory, log, () => isSo(announced) || make(announced, 0o600));
   const directory = join(dirname(controlSocket), "agent");
   const [assigned, bell] = [join(directory, "assigned"), join(directory, "changed")];
-  attempt(directory, () => {
+  attempt(directory, log, () => {
     if (isSo(assigned)) return;
     ring(bell);
     make(assigned, 0o644);
     ring(bell);
   });
+}
+
+function attempt(path: string, log: Log, act: () => void): void {
+  try {
+    // Without the one directory nobody listens; without the other there is no assignment.
+    if (existsSync(path)) act();
+  } catch (error) {
+    log.warn("announcement.failed", { path, error: causeText(error) });
+  }
 }
 
 /** It may hang there still. Root may ring, too, in a directory of the agent's: no link leads it elsewhere. */

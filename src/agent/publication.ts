@@ -2,7 +2,7 @@
 
 import { type Generation, loadCurrent } from "../assignment/generations.ts";
 import type { Config } from "../config/schema.ts";
-import { isOut } from "./announcement.ts";
+import { announceAgain, isOut } from "./announcement.ts";
 import type { Tools } from "./connect.ts";
 import type { Reason } from "./decide.ts";
 import type { Provisioned } from "./provision.ts";
@@ -42,10 +42,12 @@ export function createPublication(tools: Tools, troubles: Troubles): Publication
         const current = loadCurrent(config.state.directory, tools);
         const served = current && (await serve(config, current, tools));
         note(current, served);
+        if (!current) announceAgain(config, tools.log);
         return served;
       } catch (error) {
         isDue = true;
         troubles.stand("outputs", troubles.tell("assignment.unserved", error));
+        announceAgain(config, tools.log);
         return undefined;
       }
     },

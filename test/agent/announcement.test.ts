@@ -3,7 +3,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
-import { announce, isAnnounced, revoke } from "../../src/agent/announcement.ts";
+import { announce, announceAgain, isAnnounced, revoke } from "../../src/agent/announcement.ts";
 import type { Assignment } from "../../src/assignment/assignment.ts";
 import { type Generation, prepareState, promote, stage } from "../../src/assignment/generations.ts";
 import { lockState } from "../../src/assignment/lock.ts";
@@ -120,6 +120,32 @@ describe("an announcement", () => {
     expect(kept()).toBe(assigned());
     revoke(config, log);
     expect(kept).toThrow("ENOENT");
+  });
+
+  it("is made again while what was published is there, whatever became of the generation", () => {
+    const output = join(run, "../../hub.env");
+    writeFileSync(output, "second.example");
+    const failed: OutputResult = { path: "/nowhere/hub.env", status: "failed" };
+    announceAgain(config, log);
+    expect([assigned(), rang()]).toEqual([undefined, false]); // there was none
+    announce(config, promoted(), [{ path: output, status: "written" }, failed], log);
+    const said = assigned();
+    const reboot = (): void => {
+      rmSync(join(run, "assigned"));
+      rang();
+    };
+
+    reboot();
+    announceAgain(config, log);
+    expect([assigned(), rang()]).toEqual([said, true]);
+    announceAgain(config, log);
+    expect(rang()).toBe(false);
+
+    reboot();
+    rmSync(output);
+    announceAgain(config, log);
+    expect([assigned(), rang()]).toEqual([undefined, false]);
+    expect(log.named("warn")).toEqual([]);
   });
 
   it("is made by nobody where nobody listens, and follows no link when it rings", () => {

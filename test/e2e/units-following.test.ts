@@ -341,6 +341,21 @@ WantedBy=mooring-assigned.target
       expect(await starts()).toBe(1);
     });
 
+    it("costs nobody that either when its state is damaged, and there is no network", async () => {
+      await boot();
+      await isActive("gateway");
+      await gateway.shutDown();
+      await gateway.sh(`echo damaged | tee /var/lib/mooring/generations/*/assignment.json
+        sed -i 's/localhost/unknown.invalid/' /etc/mooring/config.toml; rm /starts; echo >/starts`);
+      await gateway.boot();
+      await isActive("gateway");
+      await gateway.until("systemctl show mooring -p StatusText | grep 'no assignment yet'");
+      gateway.configure();
+      await gateway.until("mooring status");
+      await followed();
+      expect(await starts()).toBe(1);
+    });
+
     it("costs nobody that when systemd cannot set up its sandbox", async () => {
       await boot();
       await isActive("gateway");
