@@ -57,6 +57,23 @@ export const isAnnounced = ({ state, outputs }: Config, { assignment }: Generati
   said(join(state.directory, "announced"))?.split("\n", 1)[0] === digestOf(assignment) &&
   (outputs.length === 0 || outputs.some((output) => isPublishedIn(output, assignment)));
 
+/**
+ * Tells where systemd's units look for the announcement and its copy (RUNTIME_DIRECTORY, STATE_DIRECTORY), where that is
+ * elsewhere than this configuration has them: nobody would be started, and no other sign of it be seen.
+ */
+export function tellIfUnheard({ daemon, state }: Config, log: Log, env = process.env): void {
+  const places = [
+    [env["RUNTIME_DIRECTORY"], join(dirname(daemon.controlSocket), "agent")],
+    [env["STATE_DIRECTORY"], state.directory],
+  ] as const;
+  for (const [theirs, ours] of places) {
+    if (theirs === undefined || theirs.split(":").includes(ours)) continue;
+    const hint =
+      "have the units of the package look there, or take `control_socket` and `[state]` as they come";
+    log.warn("announcement.unheard", { path: ours, unitsLookIn: theirs, hint });
+  }
+}
+
 /** There is nothing to work with any more. Never throws. */
 export function revoke(config: Config, log: Log): void {
   change(config, log, { isSo: (file) => said(file) === undefined, make: removeFile });

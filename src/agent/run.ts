@@ -8,6 +8,7 @@ import { asMooringError, causeText, MooringError } from "../errors.ts";
 import { watchClockSteps } from "../system/clock-steps.ts";
 import type { Log } from "../system/log.ts";
 import { type ServiceManager, serviceManager } from "../system/service-manager.ts";
+import { tellIfUnheard } from "./announcement.ts";
 import type { Tools } from "./connect.ts";
 import { type Events, overheard } from "./control/events.ts";
 import { type Controlled, type ControlServer, serveControl } from "./control/server.ts";
@@ -57,6 +58,7 @@ export async function run(options: RunOptions): Promise<void> {
   using _notices = noticesFor(daemon, manager, tools);
   const status = (): Promise<Status> => statusOfDaemon(daemon, startedAt, tools);
   try {
+    tellIfUnheard(daemon.config, log);
     await daemon.serve();
     const { controlSocket: path, controlGroup: group } = daemon.config.daemon;
     control = await serveControl(controlled(daemon, status, changes, events), {

@@ -3,7 +3,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
-import { announce, announceAgain, isAnnounced, revoke } from "../../src/agent/announcement.ts";
+import { announce, announceAgain, isAnnounced, revoke, tellIfUnheard } from "../../src/agent/announcement.ts";
 import type { Assignment } from "../../src/assignment/assignment.ts";
 import { type Generation, prepareState, promote, stage } from "../../src/assignment/generations.ts";
 import { lockState } from "../../src/assignment/lock.ts";
@@ -159,6 +159,20 @@ describe("an announcement", () => {
     announce(config, promoted({ assignedHub: "second.example" }), out, log);
     expect(existsSync(run)).toBe(false);
     expect(log.named("warn")).toEqual([]);
+  });
+
+  it("that systemd's units would not find is told of", () => {
+    const [state, elsewhere] = [config.state.directory, join(run, "elsewhere")];
+    const told = (env: NodeJS.ProcessEnv): number => {
+      const before = log.named("warn").length;
+      tellIfUnheard(config, log, env);
+      return log.named("warn").length - before;
+    };
+    expect(told({})).toBe(0);
+    expect(told({ RUNTIME_DIRECTORY: `/run/gateway:${run}`, STATE_DIRECTORY: state })).toBe(0);
+    expect(told({ RUNTIME_DIRECTORY: elsewhere, STATE_DIRECTORY: state })).toBe(1);
+    expect(told({ RUNTIME_DIRECTORY: run, STATE_DIRECTORY: elsewhere })).toBe(1);
+    expect(log.named("warn")).toEqual(["announcement.unheard", "announcement.unheard"]);
   });
 
   it("that cannot be made is told of, and ends nothing", () => {
