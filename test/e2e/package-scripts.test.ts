@@ -6,7 +6,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { noRig, underSystemd } from "../support/rig-gateway.ts";
+import { startService } from "../support/local-service.ts";
+import { gatewayUnit, noRig, provisioningOf, underSystemd } from "../support/rig-gateway.ts";
 import { type Rig, startRig } from "../support/service-manager-rig.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "mooring-package-"));
@@ -120,6 +121,20 @@ describe.skipIf(noRig)(underSystemd, () => {
     }
   });
 
+  it("an upgrade right after an edit leaves nothing failed", async () => {
+    await isQuiet();
+    rig.write(
+      "/etc/systemd/system/mooring-reload.service.d/slow.conf",
+      "[Service]\nExecStart=\nExecStart=/usr/bin/sleep 300\n",
+    );
+    await rig.sh("systemctl daemon-reload; echo '# edited' >>/etc/mooring/config.toml");
+    await until("systemctl is-active mooring-reload | grep activating");
+    await dpkg("-i /var/next.deb");
+    expect(await failed()).toBe("");
+    await rig.sh("rm -r /etc/systemd/system/mooring-reload.service.d; systemctl daemon-reload");
+    await dpkg("-i /var/first.deb");
+  });
+
   it("an upgrade takes an agent along whose configuration has a mistake by now, and one that is configured elsewhere", async () => {
     await isQuiet();
     await rig.sh(
@@ -145,6 +160,41 @@ describe.skipIf(noRig)(underSystemd, () => {
     expect(await failed()).toBe("");
   });
 
+  it("who works with the assignment goes on through an upgrade, and is stopped by a removal until there is an agent again", async () => {
+    await using service = await startService("--hub", "hub.example");
+    const primaryKey = Buffer.alloc(32, 7).toString("base64");
+    await service.enroll("/enrollments/gw", {
+      registrationId: "gw",
+      attestation: { type: "symmetricKey", symmetricKey: { primaryKey, secondaryKey: primaryKey } },
+    });
+    await isQuiet();
+    rig.write("/etc/mooring/plant-ca.pem", readFileSync(service.caFile));
+    rig.write("/etc/systemd/system/gateway.service", gatewayUnit());
+    await rig.sh("systemctl daemon-reload; systemctl enable gateway");
+    await rig.sh("systemctl stop mooring.path");
+    rig.write("/etc/mooring/config.toml", `${provisioningOf(service)}\n${identity}`);
+    await rig.sh("systemctl restart mooring; mooring reprovision --wait; systemctl start mooring.path");
+    await until("systemctl is-active gateway");
+    const startOf = (): Promise<string> => rig.sh("systemctl show gateway -p InvocationID --value");
+
+    const start = await startOf();
+    await dpkg("-i /var/next.deb");
+    await isQuiet();
+    expect(await startOf()).toBe(start);
+    await dpkg("--remove mooring");
+    expect(await rig.sh("systemctl is-active gateway || true")).toBe("inactive");
+    await dpkg("-i /var/first.deb");
+    await until("systemctl is-active gateway");
+    expect(await failed()).toBe("");
+
+    await rig.sh(
+      "systemctl disable --now gateway; rm /etc/systemd/system/gateway.service /etc/mooring/plant-ca.pem",
+    );
+    await isQuiet();
+    rig.write("/etc/mooring/config.toml", config + identity);
+    await until("systemctl is-active mooring");
+  });
+
   it("an agent that an operator has masked is left alone, and nothing fails over it", async () => {
     await isQuiet();
     await rig.sh("systemctl mask --now mooring.service; echo '# ours' >>/etc/mooring/config.toml");
@@ -157,11 +207,18 @@ describe.skipIf(noRig)(underSystemd, () => {
 
   it("a removal keeps configuration and state, and a purge leaves nothing", async () => {
     await isQuiet();
+    // With somebody who still waits for an assignment.
+    const wants = "-p Wants=mooring-assigned.target -p After=mooring-assigned.target";
+    await rig.sh(`systemctl stop mooring mooring-assigned.target
+      rm -rf /var/lib/mooring/* /run/mooring/agent/*; systemctl start mooring
+      systemd-run --no-block --unit=wants ${wants} sleep infinity`);
+    await until("systemctl is-active mooring-wait | grep activating");
     await rig.sh("echo kept >/var/lib/mooring/kept; echo of before >/run/mooring/agent/assigned");
     await dpkg("--remove mooring");
     // Whoever is installed next announces anew.
     expect(await rig.sh("ls /run/mooring/agent /run/mooring-changed 2>/dev/null || true")).toBe("");
     expect(await rig.sh("pgrep -u mooring || true")).toBe("");
+    expect(await failed()).toBe("");
     expect(await rig.sh("cat /var/lib/mooring/kept; grep -c id_scope /etc/mooring/config.toml")).toBe(
       "kept\n1",
     );

@@ -40,7 +40,7 @@ export const watchers = "mooring.socket mooring.path mooring.timer mooring-chang
 const workers = "mooring-assigned.target mooring-wait mooring-reload mooring-changed mooring gateway";
 
 /** The unit is the one in the README. */
-const gatewayUnit = (): string => {
+export const gatewayUnit = (): string => {
   const [, text = ""] =
     /^```ini\n# gateway.service\n(.*?)^```/ms.exec(readFileSync("README.md", "utf8")) ?? [];
   const program = "/bin/sh -c 'echo works for $IOTHUB_HOSTNAME; exec sleep infinity'";
@@ -102,7 +102,7 @@ const withCertificate = x509Identity(
   "/etc/mooring/identity/key.pem",
 );
 
-const provisioningOf = ({ idScope, httpsPort, mqttPort }: LocalService): string => `[provisioning]
+export const provisioningOf = ({ idScope, httpsPort, mqttPort }: LocalService): string => `[provisioning]
 endpoint = "localhost"
 id_scope = "${idScope}"
 ca_file = "/etc/mooring/plant-ca.pem"
