@@ -5,7 +5,7 @@
 // boot at which the agent cannot start (mooring.service).
 
 import { createHash } from "node:crypto";
-import { closeSync, constants, existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Assignment } from "../assignment/assignment.ts";
 import type { Generation } from "../assignment/generations.ts";
@@ -13,7 +13,7 @@ import { isPublishedIn, type OutputResult } from "../assignment/outputs.ts";
 import { lastingEnvironment } from "../assignment/published.ts";
 import type { Config } from "../config/schema.ts";
 import { causeText, systemCode } from "../errors.ts";
-import { removeFile, writeAtomic } from "../system/atomic-file.ts";
+import { openUnlinked, removeFile, writeAtomic } from "../system/atomic-file.ts";
 import type { Log } from "../system/log.ts";
 import { needsItsHubKey } from "./hub-key.ts";
 
@@ -134,7 +134,7 @@ function ring(bell: string): void {
 function said(assigned: string): string | undefined {
   let fd: number;
   try {
-    fd = openSync(assigned, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    fd = openUnlinked(assigned);
   } catch (error) {
     if (systemCode(error) === "ENOENT") return undefined;
     throw error;

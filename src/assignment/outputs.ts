@@ -5,7 +5,7 @@ import * as fs from "node:fs";
 import { dirname } from "node:path";
 import { asMooringError, MooringError } from "../errors.ts";
 import { groupId, userId } from "../system/accounts.ts";
-import { fileFailure, removeFile, writeAtomic } from "../system/atomic-file.ts";
+import { fileFailure, openUnlinked, removeFile, writeAtomic } from "../system/atomic-file.ts";
 import { makeDirectories } from "../system/directories.ts";
 import type { Log } from "../system/log.ts";
 import type { Assignment } from "./assignment.ts";
@@ -150,7 +150,7 @@ function ownership({ path, mode, owner, group }: OutputFile): Owned {
 export function isPublishedIn(output: OutputFile, assignment: Assignment): boolean {
   let fd: number | undefined;
   try {
-    fd = openThere(output.path);
+    fd = openUnlinked(output.path);
     return holds(fd, Buffer.from(render(output, assignment)));
   } catch {
     return false;
@@ -158,9 +158,6 @@ export function isPublishedIn(output: OutputFile, assignment: Assignment): boole
     if (fd !== undefined) fs.closeSync(fd);
   }
 }
-
-const openThere = (path: string): number =>
-  fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK);
 
 function holds(fd: number, content: Buffer): boolean {
   const stat = fs.fstatSync(fd);
@@ -171,7 +168,7 @@ function holds(fd: number, content: Buffer): boolean {
 function alreadyThere(path: string, content: Buffer, owned: Owned): "unchanged" | "repaired" | undefined {
   let fd: number;
   try {
-    fd = openThere(path);
+    fd = openUnlinked(path);
   } catch {
     // Whatever is there will be replaced, or the writing says why not.
     return undefined;
