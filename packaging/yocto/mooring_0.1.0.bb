@@ -12,7 +12,7 @@ COMPATIBLE_HOST = "(x86_64|aarch64).*-linux"
 
 inherit bin_package systemd useradd
 
-RDEPENDS:${PN} = "libgcc libstdc++ libcrypto tpm2-tss libtss2 libtss2-mu libtss2-tcti-device"
+RDEPENDS:${PN} = "util-linux-setpriv libgcc libstdc++ libcrypto tpm2-tss libtss2 libtss2-mu libtss2-tcti-device"
 
 USERADD_PACKAGES = "${PN}"
 GROUPADD_PARAM:${PN} = "--system tss; --system mooring"
