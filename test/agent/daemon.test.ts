@@ -4,7 +4,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Daemon } from "../../src/agent/daemon.ts";
 import type { Doing } from "../../src/agent/doing.ts";
 import type { Work } from "../../src/agent/errand.ts";
@@ -17,6 +17,7 @@ import { loadConfig } from "../../src/config/load.ts";
 import type { Config } from "../../src/config/schema.ts";
 import { type ErrorCode, MooringError } from "../../src/errors.ts";
 import { anAssignment } from "../support/assignments.ts";
+import { eventually } from "../support/eventually.ts";
 import { type ManualClock, manualClock } from "../support/manual-clock.ts";
 import { type RecordingLog, recordingLog } from "../support/recording-log.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
@@ -130,8 +131,8 @@ function start(): { daemon: Daemon; ended: Promise<void> } {
 }
 
 const activity = (): string | undefined => doings.at(-1)?.activity;
-const becomes = (wanted: string): Promise<void> => vi.waitFor(() => expect(activity()).toBe(wanted));
-const attempts = (count: number): Promise<void> => vi.waitFor(() => expect(errands).toHaveLength(count));
+const becomes = (wanted: string): Promise<void> => eventually(() => expect(activity()).toBe(wanted));
+const attempts = (count: number): Promise<void> => eventually(() => expect(errands).toHaveLength(count));
 /** Lets the wait that the daemon is in pass. */
 async function sleepOut(): Promise<number> {
   await becomes("waiting");
@@ -224,11 +225,11 @@ describe("an assignment that fits", () => {
     configure({ more: '[reprovision]\nevery = "30d"\nsplay = "0s"' });
     await settled();
     clock.pass(30 * 24 * 60 * minute - 1);
-    await vi.waitFor(() => expect(clock.sleepers()[0]).toBeLessThanOrEqual(12 * 60 * minute));
+    await eventually(() => expect(clock.sleepers()[0]).toBeLessThanOrEqual(12 * 60 * minute));
     expect(errands).toHaveLength(1);
     for (let slept = 0; slept < 62 && errands.length === 1; slept++) {
       clock.pass(12 * 60 * minute);
-      await vi.waitFor(() => expect(clock.sleepers()).not.toEqual([]));
+      await eventually(() => expect(clock.sleepers()).not.toEqual([]));
     }
     await attempts(2);
     expect(errands[1]?.work).toMatchObject({ reason: { trigger: "timer" } });
@@ -264,7 +265,7 @@ describe("a changed configuration", () => {
     const { daemon } = await settled();
     configure({ idScope: "0ne0000BBBB", more: '[reprovision]\non_change = "ask"' });
     daemon.notice("reload");
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(doings.at(-1)?.outlook?.decision).toMatchObject({ pending: { trigger: "config-changed" } }),
     );
     expect(errands).toHaveLength(1);
@@ -286,12 +287,12 @@ describe("a changed configuration", () => {
     const { daemon } = await settled();
     writeFileSync(join(directory, "config.toml"), "not toml at all");
     daemon.notice("reload");
-    await vi.waitFor(() => expect(doings.at(-1)?.trouble?.code).toBe("ERR_CONFIG_INVALID"));
+    await eventually(() => expect(doings.at(-1)?.trouble?.code).toBe("ERR_CONFIG_INVALID"));
     expect(activity()).toBe("resting");
     expect(daemon.config.provisioning.idScope).toBe("0ne0000AAAA");
     configure();
     daemon.notice("reload");
-    await vi.waitFor(() => expect(doings.at(-1)?.trouble).toBeUndefined());
+    await eventually(() => expect(doings.at(-1)?.trouble).toBeUndefined());
   });
 });
 
@@ -299,7 +300,7 @@ describe("a replaced key", () => {
   it("is noticed, and registered", async () => {
     await settled();
     writeFileSync(keyFile(), `${Buffer.alloc(32, 2).toString("base64")}\n`);
-    await vi.waitFor(() => expect(clock.sleepers()[0]).toBe(2_000));
+    await eventually(() => expect(clock.sleepers()[0]).toBe(2_000));
     clock.pass(2_000);
     await attempts(2);
     expect(errands[1]?.work).toMatchObject({ reason: { trigger: "identity-changed" } });
@@ -372,7 +373,7 @@ describe("a gateway whose enrollment is gone", () => {
     writeFileSync(join(directory, "state/attempts.json"), "");
     answer = "assign";
     start();
-    await vi.waitFor(() => expect(existsSync(output())).toBe(true));
+    await eventually(() => expect(existsSync(output())).toBe(true));
   });
 
   it("stays silent over a restart, and speaks when the policy changes", async () => {
@@ -385,7 +386,7 @@ describe("a gateway whose enrollment is gone", () => {
     expect(existsSync(output())).toBe(false);
     configure();
     second.notice("reload");
-    await vi.waitFor(() => expect(existsSync(output())).toBe(true));
+    await eventually(() => expect(existsSync(output())).toBe(true));
   });
 });
 
@@ -401,7 +402,7 @@ describe("a hub key that the TPM does not hold", () => {
     const { daemon } = start();
     for (let count = 0; count < 10; count++) {
       await becomes("resting");
-      await vi.waitFor(() => expect(doings.at(-1)?.trouble?.code).toBe("ERR_TPM_AUTHORIZATION"));
+      await eventually(() => expect(doings.at(-1)?.trouble?.code).toBe("ERR_TPM_AUTHORIZATION"));
       clock.pass(10 * minute);
     }
     expect(errands.map(({ work }) => work)).toEqual([{ do: "mend-hub-key" }]);
@@ -421,7 +422,7 @@ describe("what was not published", () => {
     expect(existsSync(join(directory, "second.json"))).toBe(true);
     rmSync(blocked(), { recursive: true });
     clock.pass(10 * minute);
-    await vi.waitFor(() => expect(doings.at(-1)?.trouble).toBeUndefined());
+    await eventually(() => expect(doings.at(-1)?.trouble).toBeUndefined());
     expect(readFileSync(output(), "utf8")).toContain("hub-1.example");
     expect(errands).toHaveLength(1);
   });
@@ -430,7 +431,7 @@ describe("what was not published", () => {
     const { daemon } = await settled();
     dieAfterPromotion = true;
     await expect(daemon.ask("operator")).rejects.toMatchObject({ code: "ERR_INTERNAL" });
-    await vi.waitFor(() => expect(readFileSync(output(), "utf8")).toContain("hub-2.example"));
+    await eventually(() => expect(readFileSync(output(), "utf8")).toContain("hub-2.example"));
     await becomes("resting");
   });
 
@@ -543,7 +544,7 @@ describe("a storm", () => {
     await becomes("waiting");
     const due = doings.at(-1)?.next?.at;
     for (let count = 0; count < 100; count++) daemon.notice("reload");
-    await vi.waitFor(() => expect(reloads).toBe(1));
+    await eventually(() => expect(reloads).toBe(1));
     await becomes("waiting");
     await new Promise(setImmediate);
     expect([reloads, errands.length, doings.at(-1)?.next?.at]).toEqual([1, 1, due]);
@@ -580,11 +581,11 @@ describe("a storm", () => {
     const other = new DatabaseSync(join(directory, "state/lock"), { timeout: 0 });
     other.exec("BEGIN EXCLUSIVE");
     await expect(daemon.ask("operator")).rejects.toMatchObject({ code: "ERR_DISABLED" });
-    await vi.waitFor(() => expect(doings.at(-1)?.trouble?.code).toBe("ERR_LOCKED"));
+    await eventually(() => expect(doings.at(-1)?.trouble?.code).toBe("ERR_LOCKED"));
     expect(existsSync(output())).toBe(true);
     other.close();
     clock.pass(minute);
-    await vi.waitFor(() => expect(existsSync(output())).toBe(false));
+    await eventually(() => expect(existsSync(output())).toBe(false));
   });
 
   it("does not come of a refusal that is older than the assignment", async () => {
@@ -592,7 +593,7 @@ describe("a storm", () => {
     const { daemon } = await settled();
     answer = "ERR_DISABLED";
     await expect(daemon.ask("operator")).rejects.toMatchObject({ code: "ERR_DISABLED" });
-    await vi.waitFor(() => expect(existsSync(output())).toBe(false));
+    await eventually(() => expect(existsSync(output())).toBe(false));
     clock.pass(minute);
     // Enabled again; and the power goes before the end of the attempt is written down.
     answer = "assign";
@@ -638,7 +639,7 @@ describe("the clock", () => {
     clock.setWall(0);
     start();
     await becomes("waiting");
-    await vi.waitFor(() => expect(clock.sleepers()).not.toEqual([]));
+    await eventually(() => expect(clock.sleepers()).not.toEqual([]));
     for (let waited = 0; waited < 400 && errands.length === 0; waited++) {
       clock.pass(1_000);
       await new Promise(setImmediate);
@@ -652,7 +653,7 @@ describe("the clock", () => {
     const { daemon } = start();
     for (let waited = 0; waited < 30 && errands.length === 0; waited++) {
       await becomes("waiting");
-      await vi.waitFor(() => expect(clock.sleepers()).not.toEqual([]));
+      await eventually(() => expect(clock.sleepers()).not.toEqual([]));
       for (let second = 0; second < 30; second++) {
         clock.pass(1_000);
         await new Promise(setImmediate);
@@ -671,7 +672,7 @@ describe("the end", () => {
     const { ended } = await settled();
     inUse = true;
     clock.pass(2 * minute);
-    await vi.waitFor(() => expect(clock.sleepers()).not.toEqual([]));
+    await eventually(() => expect(clock.sleepers()).not.toEqual([]));
     inUse = false;
     clock.pass(2 * minute);
     await ended;
@@ -685,7 +686,7 @@ describe("the end", () => {
       isOver = true;
     });
     for (let slept = 0; slept < 24; slept++) {
-      await vi.waitFor(() => expect(clock.sleepers()).not.toEqual([]));
+      await eventually(() => expect(clock.sleepers()).not.toEqual([]));
       expect(isOver).toBe(false);
       clock.pass(60 * minute);
       await new Promise(setImmediate);
@@ -724,7 +725,7 @@ describe("what others do meanwhile", () => {
     const { config } = daemon;
     const assignment = await assignmentFor(config, "elsewhere.example");
     const generation = promote(config.state.directory, stage(config.state.directory, { assignment }));
-    await vi.waitFor(() => expect(daemon.isPublished(generation)).toBe(true));
+    await eventually(() => expect(daemon.isPublished(generation)).toBe(true));
     expect(readFileSync(output(), "utf8")).toContain("elsewhere.example");
     expect(errands).toHaveLength(1);
   });
@@ -739,9 +740,9 @@ describe("what others do meanwhile", () => {
     await becomes("stopped");
     rmSync(output(), { recursive: true });
     clock.pass(10 * minute);
-    await vi.waitFor(() => expect(readFileSync(output(), "utf8")).toContain("hub-1.example"));
+    await eventually(() => expect(readFileSync(output(), "utf8")).toContain("hub-1.example"));
     const current = loadCurrent(daemon.config.state.directory, { log });
-    await vi.waitFor(() => expect(current && daemon.isPublished(current)).toBe(true));
+    await eventually(() => expect(current && daemon.isPublished(current)).toBe(true));
   });
 
   it("an output that stays broken takes nothing from the one that can be read", async () => {
@@ -749,13 +750,13 @@ describe("what others do meanwhile", () => {
     configure({ more: '[[outputs]]\npath = "more.env"\non_change = ["true"]' });
     const { daemon } = start();
     await attempts(1);
-    await vi.waitFor(() => expect(doings.at(-1)?.trouble?.code).toBe("ERR_OUTPUT"));
+    await eventually(() => expect(doings.at(-1)?.trouble?.code).toBe("ERR_OUTPUT"));
     const current = loadCurrent(daemon.config.state.directory, { log });
     expect(current && daemon.isPublished(current)).toBe(true);
     const said: boolean[] = [];
     look = () => void said.push(current !== undefined && daemon.isPublished(current));
     clock.pass(10 * minute);
-    await vi.waitFor(() => expect(said.length).toBeGreaterThan(1));
+    await eventually(() => expect(said.length).toBeGreaterThan(1));
     expect(said).not.toContain(false);
   });
 

@@ -10,9 +10,10 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { watchIdentity } from "../../src/agent/identity-watch.ts";
 import type { Config } from "../../src/config/schema.ts";
+import { eventually } from "../support/eventually.ts";
 import { manualClock } from "../support/manual-clock.ts";
 import { recordingLog } from "../support/recording-log.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
@@ -35,7 +36,7 @@ function watched(
 }
 
 const settling = (clock: ReturnType<typeof manualClock>): Promise<void> =>
-  vi.waitFor(() => expect(clock.sleepers()).toEqual([2_000]));
+  eventually(() => expect(clock.sleepers()).toEqual([2_000]));
 
 it("tells of a certificate and a key that are replaced one after the other, once", async () => {
   const directory = temporaryDirectory();
@@ -52,7 +53,7 @@ it("tells of a certificate and a key that are replaced one after the other, once
   }
   await settling(clock);
   clock.pass(2_000);
-  await vi.waitFor(() => expect(changes()).toBe(1));
+  await eventually(() => expect(changes()).toBe(1));
 });
 
 it("tells of a CA that is trusted from now on", async () => {
@@ -61,7 +62,7 @@ it("tells of a CA that is trusted from now on", async () => {
   writeFileSync(caFile, "new");
   await settling(clock);
   clock.pass(2_000);
-  await vi.waitFor(() => expect(changes()).toBe(1));
+  await eventually(() => expect(changes()).toBe(1));
 });
 
 it("tells of a TPM that appears, and not of its use", async () => {
@@ -71,7 +72,7 @@ it("tells of a TPM that appears, and not of its use", async () => {
   writeFileSync(device, "");
   await settling(clock);
   clock.pass(2_000);
-  await vi.waitFor(() => expect(changes()).toBe(1));
+  await eventually(() => expect(changes()).toBe(1));
 
   const seen = Promise.withResolvers<void>();
   const own = watch(directory, (event) => event === "change" && seen.resolve());
@@ -98,7 +99,7 @@ describe("a directory of the identity", () => {
   async function tells({ clock, changes }: ReturnType<typeof watched>, times: number): Promise<void> {
     await settling(clock);
     clock.pass(2_000);
-    await vi.waitFor(() => expect(changes()).toBe(times));
+    await eventually(() => expect(changes()).toBe(times));
   }
 
   it("may be replaced, and what is replaced in the new one is told too", async () => {

@@ -60,6 +60,7 @@ describe("with a daemon, a command", () => {
     const gateway = await aGateway();
     const direct = await succeed(gateway.run("provision"));
     await using daemon = startDaemon(gateway);
+    await daemon.shows({ alive: { activity: "resting" } });
     const { alive } = await daemon.answers();
 
     expect(await succeed(gateway.run("provision"))).toMatchObject({ outcome: "kept", ...publicPart(direct) });
@@ -70,11 +71,13 @@ describe("with a daemon, a command", () => {
       outcome: "rolled-back",
       ...publicPart(direct),
     });
-    expect(await succeed(gateway.run("status"))).toMatchObject({
-      alive: { ...alive, since: expect.any(String) },
-      usable: { yes: true, generation: 1, assignment: publicPart(direct) },
-      decision: { act: "keep" },
-    });
+    await expect
+      .poll(() => succeed(gateway.run("status")))
+      .toMatchObject({
+        alive: { ...alive, since: expect.any(String) },
+        usable: { yes: true, generation: 1, assignment: publicPart(direct) },
+        decision: { act: "keep" },
+      });
     const asked = daemon.events.filter(({ event }) => event === "control.asked");
     expect(asked).toMatchObject(
       ["provision", "reprovision", "rollback"].map((request) => ({ request, uid: process.getuid?.() })),
@@ -139,7 +142,7 @@ describe("with a daemon, a command", () => {
     expect(await refuse(ended, "ERR_CANCELLED")).toMatchObject({
       message: "stopped waiting for the daemon, which goes on",
     });
-    expect(await daemon.answers()).toMatchObject({ alive: { activity: "waiting" }, nextAttempt: {} });
+    await daemon.shows({ alive: { activity: "waiting" }, nextAttempt: {} });
   });
 
   it("does not mistake another gateway's daemon for its own", async () => {

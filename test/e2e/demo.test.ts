@@ -38,8 +38,10 @@ describe("mooring demo", () => {
     async (signal) => {
       const { child, ended } = startMooring(["demo"], { env });
       await new Promise<void>((resolve) => {
+        let said = "";
         child.stdout?.on("data", (text: string) => {
-          if (text.includes("enroll that TPM")) resolve();
+          said += text;
+          if (said.includes("enroll that TPM")) resolve();
         });
       });
       child.kill(signal);

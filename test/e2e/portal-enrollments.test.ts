@@ -64,8 +64,8 @@ describe("an enrollment group", () => {
     await said(tab, /CN=Plant 7 Root/);
     await tab.picture("group-certificate-facts");
     await page.getByRole("button", { name: "Create" }).click();
-    await arrive(tab, "plant-7");
-    await said(tab, "Created plant-7.");
+    // The notice goes after some seconds.
+    await Promise.all([arrive(tab, "plant-7"), said(tab, "Created plant-7.")]);
     await said(tab, /To replace a certificate, roll it/);
     await page.getByRole("link", { name: "Enrollment groups" }).first().click();
     await page.getByRole("link", { name: "plant-7" }).waitFor();
@@ -134,7 +134,7 @@ describe("an enrollment group", () => {
     await page.getByRole("button", { name: "Show the keys" }).click();
     await said(tab, groupKey("presses"));
     await page.getByRole("button", { name: "Copy primary key" }).click();
-    expect(await page.evaluate("navigator.clipboard.readText()")).toBe(groupKey("presses"));
+    await expect.poll(() => page.evaluate("navigator.clipboard.readText()")).toBe(groupKey("presses"));
     await page.getByRole("button", { name: "Hide the keys" }).click();
     expect(await page.getByText(groupKey("presses")).count()).toBe(0);
     expect(await register(service, "presses", "press-1")).toBe(200);

@@ -245,6 +245,6 @@ describe("on the gateway", () => {
     });
     const startedAt = performance.now();
     expect(await isRefused("ERR_DEADLINE")).toMatchObject({ exitCode: 75 });
-    expect(performance.now() - startedAt).toBeLessThan(5000);
+    expect(performance.now() - startedAt).toBeLessThan(20_000); // the service would have it wait for 30 s
   });
 });

@@ -6,7 +6,7 @@ import { createHmac, randomBytes, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { daemonTable, startDaemon } from "../support/daemon.ts";
 import { createGateway, type Gateway, secretForms } from "../support/gateway.ts";
 import { hubKeyOf } from "../support/hub-key.ts";
@@ -119,12 +119,13 @@ it("no signal opens a debugger, by which others could read them", async () => {
   daemon.child.kill("SIGTERM");
   expect((await daemon.ended).stderr).not.toContain("Debugger listening");
 
-  const other = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000); console.log('up')"]);
+  const script = "setInterval(() => {}, 1000); console.log('up')";
+  const other = spawn(process.execPath, ["--inspect-port=0", "-e", script]);
+  onTestFinished(() => void other.kill("SIGKILL"));
   await once(other.stdout, "data");
   other.kill("SIGUSR1");
   const [said] = await once(other.stderr, "data"); // negative control
   expect(String(said)).toContain("Debugger listening");
-  other.kill("SIGKILL");
 });
 
 it("the watch for secrets sees one that is printed", async () => {

@@ -10,6 +10,7 @@ import { rotateKey } from "../../src/service/policies.ts";
 import type { Permission, Registration } from "../../src/service/records.ts";
 import type { RunningService } from "../../src/service/service.ts";
 import { openStore, type Store } from "../../src/service/store.ts";
+import { eventually } from "../support/eventually.ts";
 import { startServiceHere } from "../support/service-in-process.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { openDesk, sasToken } from "./desk.ts";
@@ -166,7 +167,7 @@ describe("those who watch", () => {
     await watch();
     expect(() => streams.verifyRoom()).toThrow(expect.objectContaining({ errorCode: 429001 }));
     first.response.destroy();
-    await vi.waitFor(() => streams.verifyRoom());
+    await eventually(() => streams.verifyRoom());
   });
 
   it("are cut off when they read too slowly, and hold nobody up", async () => {

@@ -1,7 +1,8 @@
 // Every scenario as a device sees it on the wire, over HTTPS and over MQTT, ordered through the management API.
 
 import { createHmac, randomBytes } from "node:crypto";
-import { beforeEach, describe, expect, it, vi } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
+import { eventually } from "../support/eventually.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { virtualClock } from "../support/virtual-clock.ts";
 import {
@@ -214,7 +215,7 @@ describe("only over HTTPS", () => {
         signal: impatient.signal,
       }),
     ).rejects.toThrow("aborted");
-    await vi.waitFor(() => expect(told()).toHaveLength(1), { timeout: 10_000 });
+    await eventually(() => expect(told()).toHaveLength(1));
     impatient.abort();
     await given;
     expect((await httpsDevice(lab, "gw-1", key).register()).status).toBe(202);

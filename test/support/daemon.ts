@@ -20,6 +20,8 @@ export interface RunningDaemon extends AsyncDisposable {
   logged(event: string, times?: number): Promise<Record<string, unknown>>;
   /** Resolves when it answers on its socket. */
   answers(): Promise<Answers["status"]>;
+  /** Resolves when its status is like this: it listens, and logs, before it looks. */
+  shows(status: object): Promise<void>;
 }
 
 /** TOML for the daemon of a gateway; behind everything else. */
@@ -54,8 +56,9 @@ export function startDaemon(
       }),
     logged: async (event, times = 1) => {
       const found = (): Record<string, unknown>[] => events.filter((one) => one["event"] === event);
+      // A clock that was set is noticed within a minute.
       await expect
-        .poll(() => found().length, { timeout: 30_000, message: event })
+        .poll(() => found().length, { timeout: 90_000, message: event })
         .toBeGreaterThanOrEqual(times);
       return found()[times - 1] ?? {};
     },
@@ -67,6 +70,7 @@ export function startDaemon(
         await pause(20);
       }
     },
+    shows: (status) => expect.poll(() => daemon.answers()).toMatchObject(status),
     [Symbol.asyncDispose]: async () => {
       if (child.exitCode === null && child.signalCode === null) {
         child.kill("SIGKILL");

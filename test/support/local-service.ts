@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
+import { setTimeout as pause } from "node:timers/promises";
 import { expect } from "vitest";
 import { environment, mooring, program, type Run } from "./mooring.ts";
 
@@ -61,7 +62,13 @@ export async function startService(...args: readonly string[]): Promise<LocalSer
     stop: () => running.stop(),
     kill: () => running.kill(),
     restart: async () => {
-      running = await launch(dataDirectory, [`${ready.httpsPort}`, `${ready.mqttPort}`], args, events);
+      const ports = [`${ready.httpsPort}`, `${ready.mqttPort}`] as const;
+      // Somebody's connection may have the port just now.
+      const again = async (): ReturnType<typeof launch> => {
+        await pause(1000);
+        return launch(dataDirectory, ports, args, events);
+      };
+      running = await launch(dataDirectory, ports, args, events).catch(again);
     },
     operator: (...command) => mooring(command, { env }),
     enroll: async (path, record) => {

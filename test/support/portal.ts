@@ -90,7 +90,7 @@ async function openTab(
     permissions: ["clipboard-read", "clipboard-write"],
   };
   const context = await browser.newContext(options);
-  context.setDefaultTimeout(10_000);
+  context.setDefaultTimeout(30_000);
   const page = await context.newPage();
   const complaints: string[] = [];
   // Whoever opens the page is asked who they are.

@@ -17,7 +17,7 @@ export interface RigGateway extends Rig {
   /** Permits it, with the certificate that it has; leads it to that hub, if one is named. */
   enroll(hub?: string): Promise<void>;
   /** Puts another certificate into its place, which has to be enrolled anew. */
-  renewCertificate(): void;
+  renewCertificate(): Promise<void>;
   /** Starts what is enabled, as a boot does. */
   boot(): Promise<void>;
   /** Stops what a boot starts, as the end of one does. */
@@ -66,8 +66,10 @@ export async function startRigGateway(service: LocalService): Promise<RigGateway
           x509: { clientCertificates: { primary: { certificate: issued.certificate } } },
         },
       }),
-    renewCertificate: () => {
+    renewCertificate: async () => {
       issued = issue(directory, name);
+      // Else it could be refused first, and wait long to ask again.
+      await gateway.enroll();
       deliver();
     },
     boot: async () => void (await rig.sh(`systemctl start ${marks} || true`)),
