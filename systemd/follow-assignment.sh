@@ -4,9 +4,11 @@
 set -eu
 target=mooring-assigned.target
 followed=$RUNTIME_DIRECTORY/followed
+assigned=/run/mooring/agent/assigned
 # The agent may write there, and root need not read all that it may find. What is there and cannot be read is a failure,
 # and no withdrawal.
-now=; if [ -e /run/mooring/agent/assigned ]; then now=$(timeout 5 head -c 65536 /run/mooring/agent/assigned); fi
+announced() { if [ -e "$assigned" ]; then timeout 5 head -c 65536 "$assigned"; fi; }
+now=$(announced)
 before=; if [ -e "$followed" ]; then before=$(cat "$followed"); fi
 first_line() { printf '%s\n' "$1" | head -n 1; }
 # systemd quotes a name with an escape in it, such as gateway@dev-ttyS\x2d0.service, for a shell to read again.
@@ -34,3 +36,5 @@ elif [ -n "$before" ]; then
   systemctl stop "$target" $(units ConsistsOf) || true
   rm -f "$followed"
 fi
+# An agent that is killed when it has rung, and not yet again after it announced, rings no more.
+[ "$(announced)" = "$now" ] || exec "$0"

@@ -96,8 +96,8 @@ const saying = (text: string): Change => ({
 });
 
 /**
- * The file before the bell: whoever hears that finds it as it is now. And a bell before the file, which is there still
- * when this process is killed between the two.
+ * The file before the bell: whoever hears that finds it as it is now. And a bell before the file, for when this process
+ * is killed between the two: it is there still, or whoever has heard it looks once more in the end.
  */
 function change({ daemon: { controlSocket }, state }: Config, log: Log, { isSo, make }: Change): void {
   const announced = join(state.directory, "announced");

@@ -73,6 +73,14 @@ const moveTo = async (hub: string): Promise<void> => {
 describe.skipIf(noRig)(underSystemd, () => {
   describe("an assignment that is withdrawn", () => {
     beforeEach(() => boot('[reprovision]\non_disenrolled = "withdraw"'));
+    // Stopped before the other, and stopping until it may go.
+    const slow = `[Unit]
+After=gateway.service
+PartOf=mooring-assigned.target
+[Service]
+ExecStart=sleep infinity
+ExecStop=/bin/sh -c 'until test -e /stopped; do sleep 0.1; done'
+`;
 
     it("stops who works with it, who is started again with the next, however often", async () => {
       await isActive("gateway");
@@ -96,11 +104,7 @@ describe.skipIf(noRig)(underSystemd, () => {
 
     it("leaves nobody at the old hub who was still stopping when another one came", async () => {
       await isActive("gateway");
-      // It is stopped first, and takes its time.
-      gateway.write(
-        "/etc/systemd/system/slow.service",
-        "[Unit]\nAfter=gateway.service\nPartOf=mooring-assigned.target\n[Service]\nExecStart=sleep infinity\nExecStop=/bin/sh -c 'until test -e /stopped; do sleep 0.1; done'\n",
-      );
+      gateway.write("/etc/systemd/system/slow.service", slow);
       await gateway.sh("systemctl daemon-reload; systemctl start slow");
       await enrollmentIs("disabled");
       await gateway.sh("mooring reprovision --wait || true");
@@ -108,6 +112,19 @@ describe.skipIf(noRig)(underSystemd, () => {
       await gateway.enroll("second.example");
       await gateway.sh("mooring reprovision --wait; touch /stopped");
       await gateway.until("journalctl -q -o cat -u gateway | grep -x 'works for second.example'");
+      await gateway.sh("rm /etc/systemd/system/slow.service /stopped; systemctl daemon-reload");
+    });
+
+    it("is over with the next one, although the agent was killed before it could ring for that", async () => {
+      await isActive("gateway");
+      gateway.write("/etc/systemd/system/slow.service", slow);
+      await gateway.sh(`systemctl daemon-reload; systemctl start slow; cd /run/mooring/agent
+        cp -p assigned /kept; rm assigned; touch changed`);
+      await gateway.until("systemctl is-active slow | grep deactivating");
+      await gateway.sh("mv /kept /run/mooring/agent/assigned; touch /stopped");
+      await followed();
+      await isActive("gateway");
+      expect(await starts()).toBe(2);
       await gateway.sh("rm /etc/systemd/system/slow.service /stopped; systemctl daemon-reload");
     });
 
