@@ -16,9 +16,13 @@ units() { systemctl show --property="$1" --value "$target" | sed 's/"//g; s/\\\\
 
 # What an operator has masked is no failure of this.
 if [ -n "$now" ]; then
-  # It may have failed over the assignment of before, or over a file that was not there.
   parts=$(units ConsistsOf)
-  failed=$(for unit in $parts $(units Wants); do ! systemctl --quiet is-failed "$unit" || printf '%s\n' "$unit"; done)
+  # It may have failed over the assignment of before, or over a file that was not there. What fails with this one is not
+  # tried again for a bell that was rung twice.
+  failed=
+  if [ "$now" != "$before" ]; then
+    failed=$(for unit in $parts $(units Wants); do ! systemctl --quiet is-failed "$unit" || printf '%s\n' "$unit"; done)
+  fi
   if ! systemctl --quiet is-active "$target"; then
     systemctl --no-block start "$target" || true
   elif [ -n "$parts" ] && [ -n "$before" ] && [ "$(first_line "$now")" != "$(first_line "$before")" ]; then

@@ -152,6 +152,8 @@ ExecStop=/bin/sh -c 'until test -e /stopped; do sleep 0.1; done'
       );
       await gateway.until("systemctl is-failed gateway");
       await followed();
+      await gateway.sh("touch /run/mooring/agent/changed"); // heard twice
+      await followed();
       expect(await starts()).toBe(1);
       await moveTo("second.example");
       await isActive("gateway");
