@@ -446,6 +446,14 @@ for _ in range(2):
     expect((await daemon.ended).code).toBe(0);
   });
 
+  it("a daemon whose announcement systemd's units would not find says so", async () => {
+    const gateway = await aGateway();
+    await using daemon = startDaemon(gateway, { env: { STATE_DIRECTORY: "/var/lib/mooring" } });
+    expect(await daemon.logged("announcement.unheard")).toMatchObject({
+      ...{ path: gateway.stateDirectory, unitsLookIn: "/var/lib/mooring" },
+    });
+  });
+
   it("is not told that the daemon failed because nobody can ask it", async () => {
     const gateway = await aGateway({ daemon: 'control_group = "no-such-group"' });
     await using daemon = startDaemon(gateway);

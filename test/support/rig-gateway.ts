@@ -16,7 +16,7 @@ export interface RigGateway extends Rig {
   configure(settings?: string, identity?: string): void;
   /** Permits it, with the certificate that it has; leads it to that hub, if one is named. */
   enroll(hub?: string): Promise<void>;
-  /** Puts another certificate into its place, which has to be enrolled anew. */
+  /** Enrolls another certificate, and puts it into the place of the one before. */
   renewCertificate(): Promise<void>;
   /** Starts what is enabled, as a boot does. */
   boot(): Promise<void>;
