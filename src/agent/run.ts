@@ -7,6 +7,7 @@ import type { Config } from "../config/schema.ts";
 import { asMooringError, causeText, MooringError } from "../errors.ts";
 import { watchClockSteps } from "../system/clock-steps.ts";
 import type { Log } from "../system/log.ts";
+import { becomeOwner } from "../system/owner.ts";
 import { type ServiceManager, serviceManager } from "../system/service-manager.ts";
 import { tellIfUnheard } from "./announcement.ts";
 import type { Tools } from "./connect.ts";
@@ -58,6 +59,7 @@ export async function run(options: RunOptions): Promise<void> {
   using _notices = noticesFor(daemon, manager, tools);
   const status = (): Promise<Status> => statusOfDaemon(daemon, startedAt, tools);
   try {
+    becomeOwner(daemon.config.state.directory);
     tellIfUnheard(daemon.config, log);
     await daemon.serve();
     const { controlSocket: path, controlGroup: group } = daemon.config.daemon;

@@ -6,6 +6,7 @@ import type { Accepted } from "../agent/control/wire.ts";
 import type { Provisioned } from "../agent/provision.ts";
 import { loadConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
+import { becomeOwner } from "../system/owner.ts";
 import { viaDaemon } from "./daemon.ts";
 import { ending } from "./ending.ts";
 import { type CommonOptions, commandTools, defaultConfig } from "./options.ts";
@@ -61,6 +62,7 @@ const isDone = (told: Provisioned | Accepted | "no daemon"): told is Provisioned
   told !== "no daemon" && "outputs" in told;
 
 async function provisionHere(config: Config, how: Tools & { operatorAsks: boolean }): Promise<Provisioned> {
+  becomeOwner(config.state.directory);
   const { provision } = await import("../agent/provision.ts");
   return provision(config, how);
 }
@@ -85,5 +87,8 @@ export async function rollBackNow(options: CommonOptions): Promise<void> {
   tell(options, done, "rolled-back", config.reprovision.onChange);
 }
 
-const rollBackHere = async (config: Config, tools: Tools): Promise<Provisioned> =>
-  (await import("../agent/rollback.ts")).rollBack(config, tools);
+async function rollBackHere(config: Config, tools: Tools): Promise<Provisioned> {
+  becomeOwner(config.state.directory);
+  const { rollBack } = await import("../agent/rollback.ts");
+  return rollBack(config, tools);
+}

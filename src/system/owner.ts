@@ -1,0 +1,48 @@
+// Root in a directory of another user's: what it makes there, that user could neither read nor replace.
+
+import { statSync } from "node:fs";
+import { MooringError } from "../errors.ts";
+import { userName } from "./accounts.ts";
+
+declare global {
+  namespace NodeJS {
+    interface Process {
+      /** Node.js has it, its types do not. */
+      initgroups?(user: string, extraGroup: number): void;
+    }
+  }
+}
+
+/** The user, not root, whom a directory belongs to where this process is root's; undefined in every other case. */
+export function ownerBesideRoot(directory: string): { uid: number; gid: number } | undefined {
+  if (process.geteuid?.() !== 0) return undefined;
+  const stat = statSync(directory, { throwIfNoEntry: false });
+  return stat && stat.uid !== 0 ? { uid: stat.uid, gid: stat.gid } : undefined;
+}
+
+/**
+ * Has root go on as the user whom the directory belongs to, with that user's groups, for good. Does nothing for others,
+ * and where there is no directory yet. Throws ERR_STATE_DIRECTORY where root may not become somebody else.
+ */
+export function becomeOwner(directory: string): void {
+  const owner = ownerBesideRoot(directory);
+  if (!owner) return;
+  const name = userName(owner.uid);
+  try {
+    // A number alone is in no group.
+    if (name === String(owner.uid)) process.setgroups?.([owner.gid]);
+    else process.initgroups?.(name, owner.gid);
+    process.setgid?.(owner.gid);
+    process.setuid?.(owner.uid);
+  } catch (cause) {
+    throw new MooringError(
+      "ERR_STATE_DIRECTORY",
+      `${directory} belongs to ${name}, and root may not become that user here`,
+      {
+        cause,
+        path: directory,
+        hint: `run it as that user: \`setpriv --reuid=${name} --init-groups COMMAND\``,
+      },
+    );
+  }
+}
