@@ -65,6 +65,15 @@ const soon = <Value>(probe: () => Value) => expect.poll(probe, { timeout: 20_000
 const isQuiet = () =>
   until('test -z "$(systemctl list-jobs --no-legend)" -a $(systemctl is-active mooring-reload) = inactive');
 
+/** Until its drop-in is removed, an edit is not told. */
+async function slowReload(): Promise<void> {
+  rig.write(
+    "/etc/systemd/system/mooring-reload.service.d/slow.conf",
+    "[Service]\nExecStart=\nExecStart=/usr/bin/sleep 300\n",
+  );
+  await rig.sh("systemctl daemon-reload");
+}
+
 describe.skipIf(noRig)(underSystemd, () => {
   it("an installation says what is missing, fails nothing, and starts the agent when that is there", async () => {
     const said = await dpkg("-i /var/first.deb");
@@ -81,6 +90,7 @@ describe.skipIf(noRig)(underSystemd, () => {
     await rig.sh("chgrp mooring /etc/mooring/key; chmod 640 /etc/mooring/key");
     await isQuiet();
     await soon(starts).toBeGreaterThan(0); // over the key, and for nothing
+    await isQuiet();
     rig.write("/etc/mooring/config.toml", config + identity);
     await until("systemctl is-active mooring");
   });
@@ -121,13 +131,25 @@ describe.skipIf(noRig)(underSystemd, () => {
     }
   });
 
+  it("an upgrade takes an agent along that is just starting", async () => {
+    await isQuiet();
+    const dropIn = "/etc/systemd/system/mooring.service.d";
+    rig.write(`${dropIn}/slow.conf`, "[Service]\nExecStart=\nExecStart=/usr/bin/sleep 300\n");
+    await rig.sh("systemctl daemon-reload; systemctl --no-block restart mooring");
+    await until("systemctl is-active mooring | grep activating && pgrep -u mooring -x sleep");
+    const before = await pid();
+    await rig.sh(`rm -r ${dropIn}; systemctl daemon-reload`);
+    await dpkg("-i /var/next.deb");
+    expect(await pid()).not.toBe(before);
+    await until("systemctl is-active mooring");
+    await dpkg("-i /var/first.deb");
+    expect(await failed()).toBe("");
+  });
+
   it("an upgrade right after an edit leaves nothing failed", async () => {
     await isQuiet();
-    rig.write(
-      "/etc/systemd/system/mooring-reload.service.d/slow.conf",
-      "[Service]\nExecStart=\nExecStart=/usr/bin/sleep 300\n",
-    );
-    await rig.sh("systemctl daemon-reload; echo '# edited' >>/etc/mooring/config.toml");
+    await slowReload();
+    await rig.sh("echo '# edited' >>/etc/mooring/config.toml");
     await until("systemctl is-active mooring-reload | grep activating");
     await dpkg("-i /var/next.deb");
     expect(await failed()).toBe("");
@@ -214,7 +236,15 @@ describe.skipIf(noRig)(underSystemd, () => {
       systemd-run --no-block --unit=wants ${wants} sleep infinity`);
     await until("systemctl is-active mooring-wait | grep activating");
     await rig.sh("echo kept >/var/lib/mooring/kept; echo of before >/run/mooring/agent/assigned");
+    // With an edit that is about to be told, and with a file system of its own for what is kept.
+    await slowReload();
+    await rig.sh(`echo '# edited' >>/etc/mooring/config.toml
+      mv /var/lib/mooring /var/kept; mkdir /var/lib/mooring; mount -t tmpfs tmpfs /var/lib/mooring
+      cp -a /var/kept/. /var/lib/mooring`);
+    await until("systemctl is-active mooring-reload | grep activating");
     await dpkg("--remove mooring");
+    expect(await rig.sh("systemctl is-active mooring-reload || true")).toBe("inactive");
+    await rig.sh("rm -r /etc/systemd/system/mooring-reload.service.d");
     // Whoever is installed next announces anew.
     expect(await rig.sh("ls /run/mooring/agent /run/mooring-changed 2>/dev/null || true")).toBe("");
     expect(await rig.sh("pgrep -u mooring || true")).toBe("");
@@ -224,6 +254,8 @@ describe.skipIf(noRig)(underSystemd, () => {
     );
     expect(await rig.sh("systemctl list-units --all --plain --no-legend 'mooring*' --state=active")).toBe("");
     await dpkg("--purge mooring");
+    expect(await rig.sh("ls -A /var/lib/mooring")).toBe("");
+    await rig.sh("umount /var/lib/mooring; rm -r /var/kept; rmdir /var/lib/mooring");
     const left =
       "find / -xdev -name '*mooring*' ! -path '/proc/*' ! -path '/sys/*' 2>/dev/null; find /usr /etc /var /run -name '*mooring*'; grep mooring /etc/passwd /etc/group || true";
     expect(await rig.sh(left)).toBe("");
