@@ -1,5 +1,5 @@
 // Makes the Debian package: `npm run package [-- --arch arm64] [-- --out DIRECTORY]`. Everything in it comes from this
-// repository, its lockfile and Debian; built twice from one commit, it is the same to the byte.
+// repository, its lockfile and Debian; built twice from one commit, it is the same to the byte, whoever builds it.
 
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -237,6 +237,15 @@ function debianChangelog() {
   return `mooring (${version}) stable; urgency=medium\n\n  * See NEWS.gz.\n\n -- ${maintainer}  ${date}\n`;
 }
 
+/** Whatever the umask is here, and was when the repository was checked out. */
+function settleModes() {
+  for (const entry of readdirSync(root, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    if (!entry.isSymbolicLink()) chmodSync(path, statSync(path).mode & 0o100 ? 0o755 : 0o644);
+  }
+  chmodSync(root, 0o755);
+}
+
 function makeDeb() {
   const filled = readFileSync("packaging/debian/control", "utf8")
     .replace("@VERSION@", version)
@@ -246,6 +255,7 @@ function makeDeb() {
   for (const name of ["preinst", "postinst", "prerm", "postrm"])
     install(join("packaging/debian", name), join(root, "DEBIAN", name), 0o755);
   write("DEBIAN/md5sums", md5sums());
+  settleModes();
   mkdirSync(values.out, { recursive: true });
   const file = resolve(values.out, `mooring_${version}_${arch}.deb`);
   // One thread, because how many there are changes the bytes.

@@ -16,10 +16,10 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(directory, { recursive: true }));
 
-function made(name: string): string {
+function made(name: string, umask = "022"): string {
   const out = join(directory, name);
-  const command = ["scripts/package.mjs", "--as-built", "--uncompressed", "--out", out];
-  execFileSync(process.execPath, command, { stdio: "pipe" });
+  const command = `umask ${umask}; exec "$0" scripts/package.mjs --as-built --uncompressed --out "$1"`;
+  execFileSync("sh", ["-c", command, process.execPath, out], { stdio: "pipe" });
   return join(out, readdirSync(out)[0] ?? "");
 }
 
@@ -31,8 +31,8 @@ const filesIn = (path: string): string[] =>
     .map((entry) => join(entry.parentPath, entry.name));
 
 describe("the package", () => {
-  it("is the same to the byte when it is built again", () => {
-    expect(sha256(made("second"))).toBe(sha256(file));
+  it.each(["002", "077"])("is the same to the byte when somebody builds it with the umask %s", (umask) => {
+    expect(sha256(made(umask, umask))).toBe(sha256(file));
   });
 
   it("has native parts that are the same to the byte wherever they are built", () => {
