@@ -26,8 +26,10 @@ export function addWaitCommand(program: Command): void {
 Exits 0 once an assignment is there and usable, 75 when the time is over. It asks for nothing itself: the
 daemon or \`mooring provision\` have to bring it. "infinity" also waits for a configuration to be mended.
 
-In the unit of a program that needs the hub:
-  ExecStartPre=/usr/bin/mooring wait --timeout 10min`,
+A unit that needs the hub is best part of mooring-assigned.target, which waits for nobody. Elsewhere it can say:
+  ExecStartPre=/usr/bin/mooring wait --timeout 10min
+  TimeoutStartSec=11min
+  SupplementaryGroups=mooring          # unless it runs as root: who may ask the agent`,
     )
     .action(async (options: CommonOptions & { timeout: string }) => {
       const limitMs = timeoutMs(options.timeout);

@@ -93,8 +93,8 @@ idle_exit = "off"                      # off, or a time such as "2min"
 clock_wait = "5min"
 # Where the commands reach the daemon.
 control_socket = "/run/mooring/control.sock"
-# Members of this group may ask for the status, too.
-#control_group = "gateway"
+# Members of this group may ask for the status, too. Where systemd opens the socket: SocketGroup= in a drop-in.
+#control_group = "operators"
 
 # Where the assignment is published. As many as you like; each file is replaced atomically, and only when it changed.
 [[outputs]]
@@ -102,7 +102,7 @@ path = "/var/lib/mooring/hub.env"
 format = "env"                         # env | json | toml | template
 mode = 0o640
 #owner = "root"
-#group = "gateway"
+#group = "readers"
 #template = "/etc/mooring/hub.conf.in"           # with format = "template": {{ assigned_hub }}, {{ device_id }}, …
 # Run without a shell, as the agent's user, after the file changed. To restart a unit: PartOf=mooring-assigned.target.
 #on_change = ["/usr/local/bin/hub-changed", "--quiet"]

@@ -23,7 +23,7 @@ group = "users"
 `;
 const dropIn = "[Service]\nLoadCredential=key.pem:/etc/mooring/identity/key.pem\n";
 /** As it ships, with a group that Debian has. */
-const groupDropIn = readFileSync("systemd/group.conf.example", "utf8").replace("=gateway", "=users");
+const groupDropIn = readFileSync("systemd/group.conf.example", "utf8").replace("=readers", "=users");
 
 const directory = mkdtempSync(join(tmpdir(), "mooring-boot-pki-"));
 const ca = issue(directory, "Plant CA", { isCa: true });

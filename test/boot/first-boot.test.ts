@@ -29,6 +29,12 @@ it("provisions by itself at the first boot, and starts who waits for the assignm
   expect(await guest.sh("find /var/lib/mooring /var/cache/mooring -perm /022 ! -type l")).toBe("");
   expect(await guest.sh("tpm2_getcap handles-persistent")).toContain("0x81000100");
 
+  // Where that driver is a module, systemd knows it when it lets the agent at its devices.
+  const exit = await guest.sh("systemctl show modprobe@tpm -p ExecMainExitTimestampMonotonic --value");
+  const start = await guest.sh("systemctl show mooring -p ExecMainStartTimestampMonotonic --value");
+  expect(Number(exit)).toBeGreaterThan(0);
+  expect(Number(exit)).toBeLessThan(Number(start));
+
   await expectCleanJournal(guest);
   const told = await guest.sh("journalctl -q -b -u mooring -o cat _COMM=node");
   expect(told.split("\n").length).toBeLessThanOrEqual(8);

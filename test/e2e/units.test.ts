@@ -168,6 +168,59 @@ describe.skipIf(noRig)(underSystemd, () => {
     expect(await failed()).toBe("");
   });
 
+  it("a socket that is made anew is the agent's, too, and another group's where a drop-in says so", async () => {
+    await gateway.sh("systemctl stop mooring.path; echo operators:x:12345: >>/etc/group");
+    gateway.configure('[daemon]\ncontrol_group = "operators"');
+    await gateway.sh("systemctl restart mooring");
+    const warned = `journalctl -q -o cat _SYSTEMD_INVOCATION_ID=$(systemctl show mooring -p InvocationID --value) |
+      grep control.group-ignored`;
+    await gateway.until(warned);
+    const asMember = "setpriv --reuid=65534 --regid=12345 --clear-groups mooring status --json";
+    await expect(gateway.sh(asMember)).rejects.toThrow("ERR_CONTROL_PERMISSION"); // negative control
+
+    const start = await startOf("mooring");
+    gateway.write("/etc/systemd/system/mooring.socket.d/group.conf", "[Socket]\nSocketGroup=operators\n");
+    await gateway.sh("systemctl daemon-reload; systemctl restart mooring.socket");
+    expect(await startOf("mooring")).not.toBe(start);
+    await soon(statusText).toBe(resting());
+    expect(JSON.parse(await gateway.sh(asMember))).toMatchObject({ alive: { running: true } });
+    expect(await gateway.sh(`${warned} || echo none`)).toBe("none");
+
+    await gateway.sh("rm -r /etc/systemd/system/mooring.socket.d; systemctl daemon-reload");
+    gateway.configure();
+    await gateway.sh("systemctl restart mooring.socket; systemctl start mooring.path");
+    await soon(statusText).toBe(resting());
+    expect(await failed()).toBe("");
+  });
+
+  it("what root does with nobody to ask is the agent's afterwards", async () => {
+    await gateway.sh("systemctl stop mooring.path mooring.timer mooring.socket mooring");
+    const foreign = "find /var/lib/mooring ! -user mooring";
+    expect(await gateway.sh(`echo >/var/lib/mooring/x; ${foreign}; rm /var/lib/mooring/x`)).not.toBe(""); // negative control
+    await gateway.enroll("third.example");
+    await gateway.sh("rm -f /var/lib/mooring/lock /var/lib/mooring/attempts.json");
+    for (const [command, hub] of [
+      ["reprovision --dry-run", "hub.example"],
+      ["reprovision", "third.example"],
+      ["provision", "third.example"],
+      ["rollback", "hub.example"],
+    ] as const) {
+      await gateway.sh(`mooring ${command}`);
+      expect(await gateway.sh(foreign)).toBe("");
+      expect(await gateway.sh("cat /var/lib/mooring/hub.env")).toContain(`IOTHUB_HOSTNAME="${hub}"`);
+    }
+    // Whoever only looks repairs nothing; whoever works with it does, as the agent.
+    const current = "/var/lib/mooring/current/assignment.json";
+    await gateway.sh(`echo damaged >${current}; rm -f /var/lib/mooring/lock; mooring status || true`);
+    expect(await gateway.sh(`${foreign}; cat ${current}`)).toBe("damaged");
+    await gateway.enroll("hub.example");
+    await gateway.sh("mooring reprovision");
+    expect(await gateway.sh(foreign)).toBe("");
+    await gateway.sh("systemctl start mooring.socket mooring.path mooring.timer mooring");
+    await soon(statusText).toBe(resting());
+    expect(await failed()).toBe("");
+  });
+
   it("with nothing to do it ends, is no failure, leaves no process, and is brought back by a command", async () => {
     await gateway.sh("systemctl stop mooring.path");
     gateway.configure('[daemon]\nidle_exit = "5s"');

@@ -8,6 +8,7 @@ import { MooringError, systemCode } from "../../errors.ts";
 import { groupId } from "../../system/accounts.ts";
 import { makeDirectories } from "../../system/directories.ts";
 import { takeFileLock } from "../../system/file-lock.ts";
+import type { Log } from "../../system/log.ts";
 
 export interface SocketPlace {
   readonly path: string;
@@ -17,9 +18,15 @@ export interface SocketPlace {
 }
 
 /** Throws ERR_DAEMON_RUNNING when somebody answers there, ERR_CONTROL_SOCKET when there can be no socket. */
-export async function listenAt(server: Server, { path, fd, group }: SocketPlace): Promise<void> {
+export async function listenAt(
+  server: Server,
+  { path, fd, group, log }: SocketPlace & { readonly log: Log },
+): Promise<void> {
   try {
-    if (fd !== undefined) return await listening(server, { fd });
+    if (fd !== undefined) {
+      await listening(server, { fd });
+      return tellIfShut(path, group, log);
+    }
     const gid = group === undefined ? undefined : groupId(group);
     if (group !== undefined && gid === undefined) throw refused(path, `there is no group ${group}`);
     makeDirectories(dirname(path), { mode: 0o755 });
@@ -31,6 +38,14 @@ export async function listenAt(server: Server, { path, fd, group }: SocketPlace)
     if (error instanceof MooringError) throw error;
     throw systemCode(error) === "EADDRINUSE" ? runningAt(path) : refused(path, error);
   }
+}
+
+/** Who opened the socket gave it to our own group, and not to the one that is configured. */
+function tellIfShut(path: string, group: string | undefined, log: Log): void {
+  const gid = fs.statSync(path, { throwIfNoEntry: false })?.gid;
+  if (group === undefined || gid !== process.getegid?.() || gid === groupId(group)) return;
+  const hint = `name the group in a drop-in of mooring.socket: [Socket] SocketGroup=${group}`;
+  log.warn("control.group-ignored", { path, group, hint });
 }
 
 function listening(server: Server, at: { fd: number } | { path: string }): Promise<void> {
