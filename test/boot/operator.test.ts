@@ -51,7 +51,7 @@ it("is killed and started again when it hangs", async () => {
     printf '[Service]\\nWatchdogSec=10s\\n' >/run/systemd/system/mooring.service.d/watchdog.conf
     systemctl daemon-reload; systemctl restart mooring
     kill -STOP $(systemctl show mooring -p MainPID --value)`);
-  await guest.until('test "$(systemctl show mooring -p NRestarts --value)" = 1');
+  await guest.until('test "$(systemctl show mooring -p NRestarts --value)" -ge 1');
   await guest.until("systemctl is-active mooring");
   expect(await statusOf(guest)).toMatchObject({ usable: { yes: true } });
 });

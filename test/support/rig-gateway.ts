@@ -22,6 +22,8 @@ export interface RigGateway extends Rig {
   boot(): Promise<void>;
   /** Stops what a boot starts, as the end of one does. */
   shutDown(): Promise<void>;
+  /** Waits until whatever rang was heard and acted upon. */
+  followed(): Promise<void>;
   /** How often systemd has started a unit so far. */
   starts(unit: string): Promise<number>;
 }
@@ -75,7 +77,10 @@ export async function startRigGateway(service: LocalService): Promise<RigGateway
     boot: async () => void (await rig.sh(`systemctl start ${marks} || true`)),
     shutDown: async () =>
       void (await rig.sh(`systemctl stop ${watchers} ${workers}; systemctl reset-failed
-        rm -rf /run/mooring/agent/* /run/mooring-changed`)),
+        rm -rf /run/mooring/agent/* /run/mooring/hub.env /run/mooring-changed`)),
+    followed: () =>
+      rig.until(`test ! -e /run/mooring/agent/changed -a $(systemctl is-active mooring-changed) = inactive
+        test -z "$(systemctl list-jobs --no-legend)"`),
     starts: async (unit) => {
       const journal = await rig.sh(`journalctl --sync; journalctl -q -o cat _PID=1 UNIT=${unit}`);
       return journal.split("\n").filter((line) => line.startsWith("Starting ")).length;
