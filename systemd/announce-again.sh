@@ -6,10 +6,10 @@ set -eu
 announced=/var/lib/mooring/announced
 assigned=/run/mooring/agent/assigned
 [ "$SERVICE_RESULT" != success ] && [ ! -e "$assigned" ] && [ -f "$announced" ] || exit 0
-while read -r how path; do
+while read -r how path && [ -n "$how" ]; do
   [ "$how" != in ] || [ -e "$path" ] || exit 0
 done <"$announced"
 : >/run/mooring/agent/changed # twice, so that there is a bell if this is killed in between
-install -m 0644 "$announced" "$assigned.new"
+install -m 0640 "$announced" "$assigned.new"
 mv "$assigned.new" "$assigned"
 : >/run/mooring/agent/changed

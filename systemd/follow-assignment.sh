@@ -5,14 +5,21 @@ set -eu
 target=mooring-assigned.target
 followed=$RUNTIME_DIRECTORY/followed
 assigned=/run/mooring/agent/assigned
+environment=/run/mooring/hub.env
 # The agent may write there, and root need not read all that it may find. What is there and cannot be read is a failure,
 # and no withdrawal.
-announced() { if [ -e "$assigned" ]; then timeout 5 head -c 65536 "$assigned"; fi; }
+announced() { if [ -e "$assigned" ]; then timeout 5 head -c 262144 "$assigned"; fi; }
 now=$(announced)
 before=; if [ -e "$followed" ]; then before=$(cat "$followed"); fi
 first_line() { printf '%s\n' "$1" | head -n 1; }
 # systemd quotes a name with an escape in it, such as gateway@dev-ttyS\x2d0.service, for a shell to read again.
 units() { systemctl show --property="$1" --value "$target" | sed 's/"//g; s/\\\\/\\/g'; }
+# systemd reads it for the units that it starts, and waits for what it reads, be that a pipe. So it is root's, and holds
+# nothing but what Mooring says of a hub, whatever was announced: each variable on a line of its own.
+keep_environment() {
+  printf '%s\n' "$now" | sed -nE '1,/^$/d; /^(IOTHUB|DPS)_[A-Z_]+="([^"\\]|\\.)*"$/p' >"$environment.new"
+  mv "$environment.new" "$environment"
+}
 
 # What an operator has masked is no failure of this.
 if [ -n "$now" ]; then
@@ -23,6 +30,7 @@ if [ -n "$now" ]; then
   if [ "$now" != "$before" ]; then
     failed=$(for unit in $parts $(units Wants); do ! systemctl --quiet is-failed "$unit" || printf '%s\n' "$unit"; done)
   fi
+  keep_environment
   if ! systemctl --quiet is-active "$target"; then
     systemctl --no-block start "$target" || true
   elif [ -n "$parts" ] && [ -n "$before" ] && [ "$(first_line "$now")" != "$(first_line "$before")" ]; then
@@ -38,7 +46,7 @@ elif [ -n "$before" ]; then
   # Withdrawn. What is part of the target stops with it, and does not fail for want of its files. That is waited for: what
   # still stops when there is another assignment would go on with this one.
   systemctl stop "$target" $(units ConsistsOf) || true
-  rm -f "$followed"
+  rm -f "$followed" "$environment"
 fi
 # An agent that is killed when it has rung, and not yet again after it announced, rings no more.
 [ "$(announced)" = "$now" ] || exec "$0"

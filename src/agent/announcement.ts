@@ -1,13 +1,14 @@
 // Tells systemd, which alone may start and stop units, what the gateway's programs can work with. Two files lie in
 // `agent` beside the control socket: `assigned` is there for as long as there is a published assignment to work with, and
-// another one when they have to work otherwise; `changed` is a bell. mooring-changed.path hears it and takes it away.
-// Where nobody made that directory, nobody listens. What was announced last is kept with the state (`announced`), for a
+// another one when they have to work otherwise; `changed` is a bell. mooring-changed.path hears it and takes it away, and
+// keeps what a program is to have in its environment where only root may write (/run/mooring/hub.env). Where nobody made that directory, nobody listens. What was announced last is kept with the state (`announced`), for a
 // boot at which the agent cannot start (mooring.service).
 
 import { createHash } from "node:crypto";
 import { closeSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Assignment } from "../assignment/assignment.ts";
+import { renderEnv } from "../assignment/formats.ts";
 import type { Generation } from "../assignment/generations.ts";
 import { isPublishedIn, type OutputResult } from "../assignment/outputs.ts";
 import { lastingEnvironment } from "../assignment/published.ts";
@@ -34,7 +35,8 @@ export function announce(
 ): void {
   if (needsItsHubKey(generation) || !isOut(outputs)) return;
   const where = outputs.map(({ path, status }) => `${status === "failed" ? "without" : "in"} ${path}\n`);
-  const text = `${digestOf(generation.assignment)}\n${where.join("")}`;
+  const { assignment } = generation;
+  const text = `${digestOf(assignment)}\n${where.join("")}\n${environmentOf(assignment)}`;
   change(config, log, saying(text));
 }
 
@@ -46,7 +48,7 @@ export function announceAgain(config: Config, log: Log): void {
   const path = join(config.state.directory, "announced");
   attempt(path, log, () => {
     const text = said(path);
-    const [, ...outputs] = text?.trimEnd().split("\n") ?? [];
+    const [, ...outputs] = text?.split("\n\n", 1)[0]?.split("\n") ?? [];
     const isThere = (line: string): boolean => !line.startsWith("in ") || existsSync(line.slice(3));
     if (text !== undefined && outputs.every(isThere)) change(config, log, saying(text));
   });
@@ -85,6 +87,16 @@ const digestOf = (assignment: Assignment): string =>
     .update(JSON.stringify(lastingEnvironment(assignment)))
     .digest("hex");
 
+/** Without a payload that no such file can hold: the hub is what everybody needs. */
+function environmentOf(assignment: Assignment): string {
+  try {
+    return renderEnv(assignment);
+  } catch {
+    const { payload: _payload, ...rest } = assignment;
+    return renderEnv(rest);
+  }
+}
+
 interface Change {
   readonly isSo: (file: string) => boolean;
   readonly make: (file: string, mode: number) => void;
@@ -107,7 +119,7 @@ function change({ daemon: { controlSocket }, state }: Config, log: Log, { isSo, 
   attempt(directory, log, () => {
     if (isSo(assigned)) return;
     ring(bell);
-    make(assigned, 0o644);
+    make(assigned, 0o640);
     ring(bell);
   });
 }

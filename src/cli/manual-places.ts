@@ -27,12 +27,13 @@ export const files = [
     "/run/mooring/agent/assigned",
     "There while there is a published assignment to work with; the units go by it.",
   ],
+  ["/run/mooring/hub.env", "Its variables, for units to have in their environment; root's."],
 ] as const;
 
 export const dependentUnit = `[Unit]
 After=mooring-assigned.target
 PartOf=mooring-assigned.target
 [Service]
-EnvironmentFile=/var/lib/mooring/hub.env
+EnvironmentFile=/run/mooring/hub.env
 [Install]
 WantedBy=mooring-assigned.target`;

@@ -73,7 +73,7 @@ describe("an announcement", () => {
     writeFileSync(output, first.assignment.assignedHub);
     expect(isAnnounced(config, first)).toBe(true);
     expect([assigned(), rang()]).toEqual([
-      expect.stringMatching(/^[0-9a-f]{64}\nin \/etc\/hub.env\n$/),
+      expect.stringMatching(/^[0-9a-f]{64}\nin \/etc\/hub.env\n\n#.*\nIOTHUB_HOSTNAME="/),
       true,
     ]);
 
@@ -102,10 +102,21 @@ describe("an announcement", () => {
     announce(config, generation, [failed], log);
     expect([assigned(), rang()]).toEqual([undefined, false]);
     announce(config, generation, [...out, failed], log);
-    const digest = assigned()?.split("\n")[0];
-    expect([assigned(), rang()]).toEqual([`${digest}\nin /etc/hub.env\nwithout /run/more.env\n`, true]);
+    const [where = "", environment] = assigned()?.split("\n\n") ?? [];
+    const saying = (more: string): string =>
+      `${where.split("\n")[0]}\nin /etc/hub.env\n${more}\n\n${environment}`;
+    expect([assigned(), rang()]).toEqual([saying("without /run/more.env"), true]);
     announce(config, generation, [...out, { ...failed, status: "written" }], log);
-    expect([assigned(), rang()]).toEqual([`${digest}\nin /etc/hub.env\nin /run/more.env\n`, true]);
+    expect([assigned(), rang()]).toEqual([saying("in /run/more.env"), true]);
+  });
+
+  it("says what is in the environment of programs, and that without a payload which cannot be", () => {
+    announce(config, promoted({ payload: { a: '"' } }), out, log);
+    expect(assigned()).toContain('\nDPS_PAYLOAD="{\\"a\\":\\"\\\\\\"\\"}"\n');
+    announce(config, promoted({ payload: "\x07" }), out, log);
+    expect(assigned()).toContain("\nIOTHUB_HOSTNAME=");
+    expect(assigned()).not.toContain("DPS_PAYLOAD");
+    expect(log.named("warn")).toEqual([]);
   });
 
   it("waits for the hub key to be where programs look for it", () => {

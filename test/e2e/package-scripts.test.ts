@@ -232,7 +232,7 @@ describe.skipIf(noRig)(underSystemd, () => {
     // With somebody who still waits for an assignment.
     const wants = "-p Wants=mooring-assigned.target -p After=mooring-assigned.target";
     await rig.sh(`systemctl stop mooring mooring-assigned.target
-      rm -rf /var/lib/mooring/* /run/mooring/agent/*; systemctl start mooring
+      rm -rf /var/lib/mooring/* /run/mooring/agent/* /run/mooring/hub.env; systemctl start mooring
       systemd-run --no-block --unit=wants ${wants} sleep infinity`);
     await until("systemctl is-active mooring-wait | grep activating");
     await rig.sh("echo kept >/var/lib/mooring/kept; echo of before >/run/mooring/agent/assigned");

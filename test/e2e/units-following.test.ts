@@ -54,12 +54,7 @@ const isInactive = (unit: string): Promise<void> =>
 const failed = (): Promise<string> => gateway.sh("systemctl --failed --plain --no-legend | cut -d ' ' -f 1");
 /** How often the program was started since the boot. */
 const starts = async (): Promise<number> => Number(await gateway.sh("wc -l </starts")) - 1;
-/** Until whatever rang is heard and acted upon. */
-const followed = (): Promise<void> =>
-  gateway.until(
-    `test ! -e /run/mooring/agent/changed -a $(systemctl is-active mooring-changed) = inactive
-      test -z "$(systemctl list-jobs --no-legend)"`,
-  );
+const followed = (): Promise<void> => gateway.followed();
 const enrollmentIs = async (status: "enabled" | "disabled"): Promise<void> => {
   const { code, stderr } = await service.operator("enrollment", "update", gateway.name, "--status", status);
   expect(code, stderr).toBe(0);
@@ -90,7 +85,7 @@ ExecStop=/bin/sh -c 'until test -e /stopped; do sleep 0.1; done'
         await isInactive("gateway");
         await isInactive("mooring-assigned.target");
         await followed();
-        expect(await gateway.sh("ls /var/lib/mooring/hub.env 2>/dev/null || echo gone")).toBe("gone");
+        await gateway.until("test ! -e /var/lib/mooring/hub.env -a ! -e /run/mooring/hub.env");
         expect(await failed()).toBe("");
 
         await enrollmentIs("enabled");
@@ -109,9 +104,9 @@ ExecStop=/bin/sh -c 'until test -e /stopped; do sleep 0.1; done'
       await enrollmentIs("disabled");
       await gateway.sh("mooring reprovision --wait || true");
       await gateway.until("systemctl is-active slow | grep deactivating");
-      await gateway.enroll("second.example");
+      await gateway.enroll("later.example");
       await gateway.sh("mooring reprovision --wait; touch /stopped");
-      await gateway.until("journalctl -q -o cat -u gateway | grep -x 'works for second.example'");
+      await gateway.until("journalctl -q -o cat -u gateway | grep -x 'works for later.example'");
       await gateway.sh("rm /etc/systemd/system/slow.service /stopped; systemctl daemon-reload");
     });
 
@@ -173,7 +168,7 @@ ExecStop=/bin/sh -c 'until test -e /stopped; do sleep 0.1; done'
 After=mooring-assigned.target
 PartOf=mooring-assigned.target
 [Service]
-EnvironmentFile=/var/lib/mooring/hub.env
+EnvironmentFile=/run/mooring/hub.env
 ExecStart=/bin/sh -c 'echo works for $IOTHUB_HOSTNAME; test $IOTHUB_HOSTNAME != second.example && exec sleep infinity'
 [Install]
 WantedBy=mooring-assigned.target
@@ -213,8 +208,8 @@ WantedBy=mooring-assigned.target
       await boot();
       await isActive("gateway");
       await gateway.sh("systemctl start stubborn");
-      await moveTo("second.example");
-      await gateway.until("journalctl -q -o cat -u gateway | grep -x 'works for second.example'");
+      await moveTo("stubborn.example");
+      await gateway.until("journalctl -q -o cat -u gateway | grep -x 'works for stubborn.example'");
       await gateway.sh("sleep 6"); // as long as a failed service waits to be tried again
       expect(await starts()).toBe(2);
       expect(await failed()).toBe("");
@@ -239,11 +234,11 @@ WantedBy=mooring-assigned.target
       await boot();
       await isActive("gateway");
       await gateway.sh("systemctl stop mooring-changed.path");
-      await gateway.enroll("second.example");
+      await gateway.enroll("unheard.example");
       await gateway.sh("mooring reprovision --wait");
       expect(await starts()).toBe(1); // negative control: nobody hears it
       await gateway.sh("systemctl start mooring-changed.path");
-      await gateway.until("journalctl -q -o cat -u gateway | grep -x 'works for second.example'");
+      await gateway.until("journalctl -q -o cat -u gateway | grep -x 'works for unheard.example'");
       for (const hub of ["a.example", "b.example", "c.example"]) {
         await gateway.enroll(hub);
         await gateway.sh("mooring reprovision --wait");
@@ -268,6 +263,50 @@ path = "/var/lib/mooring/hub.env"`;
       await isActive("gateway");
       expect(await starts()).toBe(1);
       expect(await failed()).toBe("");
+    });
+
+    it("is over for who waits for the target once the environment is there, too", async () => {
+      await gateway.sh("systemctl mask mooring-changed.service");
+      await boot();
+      await gateway.until("mooring status");
+      const wants = "-p Wants=mooring-assigned.target -p After=mooring-assigned.target";
+      const own = "-p EnvironmentFile=/run/mooring/hub.env";
+      await gateway.sh(`systemd-run --no-block --unit=wants ${wants} ${own} sleep infinity`);
+      await gateway.until("pgrep -x sleep -P $(systemctl show mooring-wait -p MainPID --value)");
+      expect(await gateway.sh("systemctl is-active wants || true")).toBe("inactive");
+      await gateway.sh("systemctl unmask mooring-changed.service; systemctl start mooring-changed.path");
+      await isActive("wants");
+      await gateway.sh("systemctl stop wants");
+      expect(await failed()).toBe("");
+    });
+
+    it("puts nothing else into a program's environment, and cannot have systemd wait, whatever the agent is made to do", async () => {
+      await boot();
+      await isActive("gateway");
+      await gateway.sh("systemctl stop mooring.path mooring.timer mooring.socket mooring");
+      const said = await gateway.sh("cat /run/mooring/agent/assigned");
+      const more = [
+        "LD_PRELOAD=/tmp/evil.so",
+        ...['IOTHUB_A="', "LD_AUDIT=/tmp/evil.so", '"'],
+        ...['DPS_B="b" LD_C=c', 'DPS_D="d\\', 'LD_E=e"', 'IOTHUB_F="\\"f\\\\"', "DPS_G=$(touch /tmp/evil)"],
+      ];
+      gateway.write(
+        "/run/mooring/agent/new",
+        `${said.replaceAll("hub.example", "evil.example")}\n${more.join("\n")}\n`,
+      );
+      await gateway.sh(`cd /run/mooring/agent; chown mooring:mooring new; mv new assigned
+        rm /var/lib/mooring/hub.env; mkfifo /var/lib/mooring/hub.env; touch changed`);
+      await gateway.until("grep evil.example /run/mooring/hub.env");
+      await followed();
+      const environment = (await gateway.sh("cat /run/mooring/hub.env")).split("\n");
+      const published = said.split("\n").filter((line) => /^(IOTHUB|DPS)/.test(line));
+      expect(published.length).toBeGreaterThan(4);
+      expect(environment).toEqual([
+        ...published.map((line) => line.replace("hub.example", "evil.example")),
+        'IOTHUB_F="\\"f\\\\"',
+      ]);
+      await gateway.sh("timeout 20 systemctl restart gateway");
+      await isActive("gateway");
     });
 
     it("goes where a drop-in lets it, as the README has it", async () => {
@@ -406,7 +445,8 @@ WantedBy=mooring-assigned.target
       await gateway.until("pgrep -x sleep -P $(systemctl show mooring-wait -p MainPID --value)");
       expect(await gateway.sh("systemctl is-active wants || true")).toBe("inactive");
       gateway.configure();
-      await isActive("wants");
+      // Who waits sleeps ten seconds after a failure.
+      await gateway.until("systemctl is-active wants", 60);
       await isActive("gateway");
       await gateway.sh("systemctl stop wants");
     });
