@@ -17,7 +17,9 @@ units() { systemctl show --property="$1" --value "$target" | sed 's/"//g; s/\\\\
 # systemd reads it for the units that it starts, and waits for what it reads, be that a pipe. So it is root's, and holds
 # nothing but what Mooring says of a hub, whatever was announced: each variable on a line of its own.
 keep_environment() {
-  printf '%s\n' "$now" | sed -nE '1,/^$/d; /^(IOTHUB|DPS)_[A-Z_]+="([^"\\]|\\.)*"$/p' >"$environment.new"
+  variables=$(printf '%s\n' "$now" | sed -nE '1,/^$/d; /^(IOTHUB|DPS)_[A-Z_]+="([^"\\]|\\.)*"$/p')
+  if [ -z "$variables" ] || { [ -e "$environment" ] && [ "$(cat "$environment")" = "$variables" ]; }; then return; fi
+  printf '%s\n' "$variables" >"$environment.new"
   mv "$environment.new" "$environment"
 }
 
