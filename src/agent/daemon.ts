@@ -5,6 +5,7 @@ import type { Generation } from "../assignment/generations.ts";
 import type { Config } from "../config/schema.ts";
 import { MooringError } from "../errors.ts";
 import type { Attempts } from "./attempt-history.ts";
+import { createCertificateAlarm } from "./certificate-end.ts";
 import { createClockWait } from "./clock-wait.ts";
 import type { Tools } from "./connect.ts";
 import { onlyConfirms, type Reason } from "./decide.ts";
@@ -40,6 +41,7 @@ export class Daemon {
   readonly #pursuit: Pursuit;
   readonly #clockWait;
   readonly #idleness;
+  readonly #tellOfCertificate;
   #doing: Doing = { activity: "starting" };
 
   constructor(options: DaemonOptions) {
@@ -51,6 +53,7 @@ export class Daemon {
     this.#pursuit = new Pursuit(options, this.#setting, this.#troubles);
     this.#clockWait = createClockWait(options);
     this.#idleness = createStretch(options.clock);
+    this.#tellOfCertificate = createCertificateAlarm(options);
   }
 
   get config(): Config {
@@ -104,6 +107,7 @@ export class Daemon {
     const circumstances = { asked, finalFailure, isClockWaitGivenUp: this.#clockWait.isGivenUp };
     try {
       const outlook = await lookAhead(this.config, this.attempts, circumstances, this.#options);
+      this.#tellOfCertificate(outlook.facts);
       this.#become({ activity: activityOf(outlook), outlook });
       return outlook;
     } catch (error) {

@@ -10,6 +10,8 @@ export interface Wanted {
   readonly attestation: Assignment["attestation"];
   readonly registrationId?: string;
   readonly publicKeySha256?: string;
+  /** Of the certificate, in ms since 1970; it decides nothing. */
+  readonly validity?: { readonly from: number; readonly to: number };
 }
 
 interface Policy {

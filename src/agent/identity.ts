@@ -57,11 +57,10 @@ export async function wantedBy(
   const { registrationId: template } = config.identity;
   const registrationId =
     template && (await registrationIdIfKnown(template, await ownFacts(config, source, saved), tools));
-  const publicKeySha256 = await wantedKey(config, source, registrationId, tools);
   return {
     ...wanted,
     ...(registrationId !== undefined && { registrationId }),
-    ...(publicKeySha256 !== undefined && { publicKeySha256 }),
+    ...(await wantedKey(config, source, registrationId, tools)),
   };
 }
 
@@ -70,11 +69,16 @@ async function wantedKey(
   source: Source,
   registrationId: string | undefined,
   tools: { log: Log },
-): Promise<string | undefined> {
-  if (source === "x509") return (await import("../identity/x509.ts")).x509Fingerprint(identity.x509 ?? {});
-  if (source === "tpm" || registrationId === undefined) return undefined;
+): Promise<Pick<Wanted, "publicKeySha256" | "validity">> {
+  if (source === "x509") {
+    const { x509Outline } = await import("../identity/x509.ts");
+    const { publicKeySha256, validFrom: from, validTo: to } = await x509Outline(identity.x509 ?? {});
+    return { publicKeySha256, validity: { from, to } };
+  }
+  if (source === "tpm" || registrationId === undefined) return {};
   const { openSymmetricKeyIdentity } = await import("../identity/symmetric-key.ts");
-  return openSymmetricKeyIdentity(identity.symmetricKey ?? {}, { registrationId, ...tools }).publicKeySha256;
+  const opened = openSymmetricKeyIdentity(identity.symmetricKey ?? {}, { registrationId, ...tools });
+  return { publicKeySha256: opened.publicKeySha256 };
 }
 
 /** The identity's own facts without opening a TPM: another one than the saved is found out when it is opened. */

@@ -12,6 +12,7 @@ import type { ClockState } from "../system/trusted-time.ts";
 import { isAnnounced } from "./announcement.ts";
 import type { Attempts } from "./attempt-history.ts";
 import { openAttempts } from "./attempts.ts";
+import { daysUntil } from "./certificate-end.ts";
 import { type Decision, decide } from "./decide.ts";
 import { needsItsHubKey } from "./hub-key.ts";
 import { staysWithdrawn } from "./serve.ts";
@@ -197,8 +198,6 @@ const shown = ({
   ...failure
 }: NonNullable<Attempts["lastFailure"]>): NonNullable<Status["lastFailure"]> => failure;
 
-const dayMs = 86_400_000;
-
 /** Undefined when the assignment is of another kind, or the certificate cannot be read, which others complain of. */
 async function certificateDaysLeft(
   { identity }: Config,
@@ -207,8 +206,8 @@ async function certificateDaysLeft(
 ): Promise<number | undefined> {
   if (assignment.attestation !== "x509" || !identity.x509) return undefined;
   try {
-    const { x509ValidTo } = await import("../identity/x509.ts");
-    return Math.floor(((await x509ValidTo(identity.x509)).getTime() - now) / dayMs);
+    const { x509Outline } = await import("../identity/x509.ts");
+    return daysUntil((await x509Outline(identity.x509)).validTo, now);
   } catch {
     return undefined;
   }

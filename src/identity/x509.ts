@@ -79,16 +79,26 @@ export async function openX509Identity(
   };
 }
 
-/** `publicKeySha256` of the identity without touching its key, where a certificate file is configured and shows whose it is. */
-export const x509Fingerprint = async (files: X509Files): Promise<string> =>
-  publicKeySha256(await readLeaf(files));
+/** What a certificate says without its key: whose it is, and from when to when it is valid, in ms since 1970. */
+export interface CertificateOutline {
+  readonly publicKeySha256: string;
+  readonly validFrom: number;
+  readonly validTo: number;
+}
+
+/** Of the identity's certificate, without touching its key where a certificate file is configured and shows whose it is. */
+export async function x509Outline(files: X509Files): Promise<CertificateOutline> {
+  const leaf = await readLeaf(files);
+  return {
+    publicKeySha256: publicKeySha256(leaf),
+    validFrom: leaf.validFromDate.getTime(),
+    validTo: leaf.validToDate.getTime(),
+  };
+}
 
 /** The common name, read in the same way; undefined when there is not exactly one. */
 export const x509CommonName = async (files: X509Files): Promise<string | undefined> =>
   commonNameOf(await readLeaf(files));
-
-/** When the certificate ends, read in the same way. */
-export const x509ValidTo = async (files: X509Files): Promise<Date> => (await readLeaf(files)).validToDate;
 
 async function readLeaf(files: X509Files): Promise<X509Certificate> {
   const { chain } = sourcesOf(files, silentLog);

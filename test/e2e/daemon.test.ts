@@ -10,7 +10,7 @@ import { createGateway, type Gateway } from "../support/gateway.ts";
 import { expectHubKeyInTpm } from "../support/hub-key.ts";
 import { type LocalService, startService } from "../support/local-service.ts";
 import { succeed } from "../support/mooring.ts";
-import { issue, tpmIdentity, x509Identity } from "../support/pki.ts";
+import { type IssueOptions, issue, tpmIdentity, x509Identity } from "../support/pki.ts";
 import { startSwtpm } from "../support/swtpm.ts";
 
 let service: LocalService;
@@ -27,10 +27,10 @@ interface X509Gateway extends Gateway {
   policy(policy: { reprovision?: string; daemon?: string; idScope?: string }): void;
 }
 
-function x509Gateway(): X509Gateway {
+function x509Gateway(validity: Pick<IssueOptions, "days" | "madeAt"> = {}): X509Gateway {
   const name = `gw-${randomUUID()}`;
   const gateway = createGateway();
-  const { certificate, certificateFile, keyFile, key } = issue(gateway.directory, name);
+  const { certificate, certificateFile, keyFile, key } = issue(gateway.directory, name, validity);
   gateway.keepSecret(key);
   const policy: X509Gateway["policy"] = ({ reprovision = "", daemon = "", idScope = service.idScope }) =>
     gateway.configure(
@@ -173,6 +173,19 @@ describe("a change", () => {
     renameSync(renewed.certificateFile, gateway.file(`${gateway.name}.pem`));
     expect(await daemon.logged("provisioning.started", 2)).toMatchObject({ trigger: "identity-changed" });
     await daemon.logged("assignment.promoted", 2);
+    await stop(daemon);
+  });
+});
+
+describe("a certificate that ends soon", () => {
+  it("is told of while the gateway rests with its assignment", async () => {
+    using gateway = x509Gateway({ madeAt: "-99d", days: 100 });
+    await gateway.enroll();
+    await using daemon = startDaemon(gateway);
+    expect(await daemon.logged("certificate.ends")).toMatchObject({
+      ...{ level: "warn", daysLeft: 0, hint: expect.stringContaining("renewed certificate") },
+    });
+    expect(await succeed(gateway.run("status"))).toMatchObject({ usable: { certificateDaysLeft: 0 } });
     await stop(daemon);
   });
 });

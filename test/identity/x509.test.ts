@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { openX509Identity, type X509Files, x509Fingerprint } from "../../src/identity/x509.ts";
+import { openX509Identity, type X509Files, x509Outline } from "../../src/identity/x509.ts";
 import { silentLog } from "../../src/system/log.ts";
 import { type KeyType, makeCertificate, makeKey, openssl } from "../support/openssl.ts";
 import { recordingLog } from "../support/recording-log.ts";
@@ -70,7 +70,9 @@ describe("an X.509 identity", () => {
     });
     openssl("pkey", "-in", keyOf(type), "-pubout", "-outform", "DER", "-out", at("public.der"));
     expect(identity.publicKeySha256).toBe(openssl("dgst", "-sha256", "-r", at("public.der")).slice(0, 64));
-    expect(await x509Fingerprint({ certificate: certificateOf(type) })).toBe(identity.publicKeySha256);
+    expect((await x509Outline({ certificate: certificateOf(type) })).publicKeySha256).toBe(
+      identity.publicKeySha256,
+    );
     const key = createPrivateKey(identity.privateKey.reveal());
     expect(new X509Certificate(identity.certificate).checkPrivateKey(key)).toBe(true);
   });
@@ -293,9 +295,7 @@ describe("a certificate", () => {
       expect((await thrownBy(() => open({ certificate: path, privateKey: privateKey() }))).code).toBe(
         "ERR_IDENTITY_INVALID",
       );
-      expect((await thrownBy(() => x509Fingerprint({ certificate: path }))).code).toBe(
-        "ERR_IDENTITY_INVALID",
-      );
+      expect((await thrownBy(() => x509Outline({ certificate: path }))).code).toBe("ERR_IDENTITY_INVALID");
     },
   );
 });
@@ -342,7 +342,7 @@ describe("a chain", () => {
     const identity = await open({ certificate: path, privateKey: keyOf("RSA 2048") });
     expect(subjects(identity.certificate)).toEqual(["CN=gw-0001", "CN=Line 4", "CN=Root"]);
     expect(identity.facts.chainLength).toBe(3);
-    expect(await x509Fingerprint({ certificate: path })).toBe(identity.publicKeySha256);
+    expect((await x509Outline({ certificate: path })).publicKeySha256).toBe(identity.publicKeySha256);
   });
 
   it("is that of the private key where a certificate of another chain stands beside it", async () => {
@@ -355,7 +355,7 @@ describe("a chain", () => {
     const files = { certificate: put("two.pem", ...certificates), privateKey: keyOf("RSA 2048") };
     const identity = await open(files);
     expect(subjects(identity.certificate)).toEqual(["CN=gw-0001", "CN=Line 4", "CN=Root"]);
-    expect(await x509Fingerprint(files)).toBe(identity.publicKeySha256);
+    expect((await x509Outline(files)).publicKeySha256).toBe(identity.publicKeySha256);
 
     const pkcs12 = at("two.p12");
     const [inkey, certfile] = [keyOf("RSA 2048"), put("others.pem", ...certificates.slice(0, 3))];
@@ -363,7 +363,7 @@ describe("a chain", () => {
     openssl("pkcs12", ...made, "-passout", "pass:correct horse");
     const archive = { pkcs12, passwordFile: at("password") };
     expect(subjects((await open(archive)).certificate)).toEqual(["CN=gw-0001", "CN=Line 4", "CN=Root"]);
-    expect(await x509Fingerprint(archive)).toBe(identity.publicKeySha256);
+    expect((await x509Outline(archive)).publicKeySha256).toBe(identity.publicKeySha256);
   });
 
   it.each([
@@ -415,7 +415,9 @@ describe("a PKCS#12 archive", () => {
     const fromPem = await open({ certificate: certificateOf(type), privateKey: keyOf(type) });
     expect(identity).toEqual(fromPem);
     expect(identity.privateKey.reveal().equals(fromPem.privateKey.reveal())).toBe(true);
-    expect(await x509Fingerprint({ pkcs12, passwordFile: at("password") })).toBe(fromPem.publicKeySha256);
+    expect((await x509Outline({ pkcs12, passwordFile: at("password") })).publicKeySha256).toBe(
+      fromPem.publicKeySha256,
+    );
     for (const files of [{ pkcs12, passwordFile: at("wrong-password") }, { pkcs12 }]) {
       expect((await thrownBy(() => open(files))).code).toBe("ERR_KEY_PASSWORD");
     }
