@@ -5,6 +5,7 @@ import type { Assignment } from "../assignment/assignment.ts";
 import type { Config } from "../config/schema.ts";
 import type { TransportName } from "../registration/transport.ts";
 import { chooseTransport } from "../registration/transport-choice.ts";
+import { proxyFromEnvironment } from "../system/proxy.ts";
 import { expand, type OwnFacts } from "./facts.ts";
 import { readCaFile, readNamed, readPayloadFile } from "./named-files.ts";
 
@@ -41,11 +42,7 @@ export async function lineFor(
 /** The proxy of the configuration, else of the environment. Its credentials come from a file, never from argv. */
 async function proxyFor({ provisioning }: Config): Promise<string | undefined> {
   const { proxy, proxyCredentialsFile, endpoint: host, ports } = provisioning;
-  if (proxy === undefined) {
-    if (!proxyVariables.some((name) => process.env[name] || process.env[name.toUpperCase()]))
-      return undefined;
-    return (await import("../registration/proxy.ts")).proxyFromEnvironment({ host, port: ports.https });
-  }
+  if (proxy === undefined) return proxyFromEnvironment({ host, port: ports.https });
   if (proxyCredentialsFile === undefined) return proxy;
   const url = new URL(proxy);
   const [user = "", ...password] = readNamed(proxyCredentialsFile, "proxy_credentials_file")
@@ -55,8 +52,6 @@ async function proxyFor({ provisioning }: Config): Promise<string | undefined> {
   url.password = encodeURIComponent(password.join(":"));
   return url.href;
 }
-
-const proxyVariables = ["https_proxy", "all_proxy"];
 
 async function payloadOf({ provisioning }: Config, facts: OwnFacts): Promise<unknown> {
   if (provisioning.payloadFile !== undefined) return readPayloadFile(provisioning.payloadFile);

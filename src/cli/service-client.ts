@@ -51,6 +51,7 @@ export async function withServiceClient<Result>(
   const tools = commandTools({});
   const client = openServiceClient({
     connection,
+    proxy: await proxyFor(connection),
     ca: trusted === undefined ? undefined : readCertificates(trusted),
     clock: tools.clock,
     patience: longWork && { ...tools, random: Math.random, onWait: longWork.onWait },
@@ -60,6 +61,13 @@ export async function withServiceClient<Result>(
   } finally {
     client.close();
   }
+}
+
+/** That of the environment, if one applies. What is on this machine no proxy could reach. */
+async function proxyFor({ host, port }: ServiceConnection): Promise<string | undefined> {
+  if (host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host)) return undefined;
+  const { proxyFromEnvironment } = await import("../system/proxy.ts");
+  return proxyFromEnvironment({ host, port });
 }
 
 /** Throws ERR_CONNECTION_STRING, or ERR_INPUT for a file that cannot be read. */

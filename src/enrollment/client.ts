@@ -7,6 +7,7 @@ import { exchange, itemRefusal, type Line, type ServiceAnswer, type ServiceReque
 import { group, individual, type Kind } from "./kind.ts";
 import { type Management, management } from "./management.ts";
 import { type Patience, patient } from "./patience.ts";
+import { ProxiedAgent } from "./proxied-agent.ts";
 import type {
   AnyEnrollment,
   AttestationMechanism,
@@ -62,6 +63,8 @@ export interface ServiceClientOptions {
   readonly connection: ServiceConnection;
   /** PEM of the CA to trust in place of the system's, as for the local service. */
   readonly ca?: string | undefined;
+  /** Address of an HTTP proxy, as connectThroughProxy() takes it. */
+  readonly proxy?: string | undefined;
   readonly clock: Clock;
   /** For long work: repeats what a busy service refuses. Without it, every call is made once. */
   readonly patience?: Patience | undefined;
@@ -74,13 +77,15 @@ const mostSockets = 4;
 /** The most that a page may have. */
 const pageItems = "1000";
 
-export function openServiceClient({ connection, ca, clock, patience }: ServiceClientOptions): ServiceClient {
-  const agent = new Agent({
+export function openServiceClient(options: ServiceClientOptions): ServiceClient {
+  const { connection, ca, proxy, clock, patience } = options;
+  const lines = {
     keepAlive: true,
     maxSockets: mostSockets,
     rejectUnauthorized: true, // whatever NODE_TLS_REJECT_UNAUTHORIZED says
     ...(ca !== undefined && { ca }),
-  });
+  };
+  const agent = proxy === undefined ? new Agent(lines) : new ProxiedAgent(proxy, lines);
   const line: Line = { connection, agent, clock };
   const askOnce: Ask = (question) => exchange(line, question);
   const ask = patience ? patient(askOnce, patience) : askOnce;

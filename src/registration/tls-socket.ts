@@ -55,7 +55,7 @@ function systemAnchors(): string[] {
 
 async function openSocket(endpoint: Endpoint, { signal }: { signal: AbortSignal }): Promise<Socket> {
   if (endpoint.proxy !== undefined) {
-    const { connectThroughProxy } = await import("./proxy.ts");
+    const { connectThroughProxy } = await import("../system/proxy.ts");
     return connectThroughProxy(endpoint.proxy, endpoint, {
       signal,
       timeoutMs: connectTimeoutMs,

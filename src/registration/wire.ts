@@ -1,6 +1,8 @@
 // The words on the wire between a device and DPS: paths, topics, bodies. Pure; the client and the local service
 // both speak through it, and test/contract holds it against literal data that neither produced.
 
+import { decodeLeniently } from "../system/percent-encoding.ts";
+
 /** The version our client speaks (device API 2021-06-01, the one Azure's C SDK and documents use). */
 const apiVersion = "2021-06-01";
 
@@ -118,12 +120,4 @@ export function topicProperties(query: string): Map<string, string> {
 /** Delta-seconds of a Retry-After; anything else (a date, a negative number, nothing) is undefined. */
 export function parseRetryAfterSeconds(value: string | undefined): number | undefined {
   return value !== undefined && /^\d{1,9}$/.test(value.trim()) ? Number(value) : undefined;
-}
-
-export function decodeLeniently(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }

@@ -1,6 +1,7 @@
 // What devices say to DPS in MQTT's own fields: who they are, in the user name; what they want, in the topic.
 
-import { decodeLeniently, topicProperties } from "../registration/wire.ts";
+import { topicProperties } from "../registration/wire.ts";
+import { decodeLeniently } from "../system/percent-encoding.ts";
 
 export interface MqttUser {
   readonly idScope: string;

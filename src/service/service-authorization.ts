@@ -1,7 +1,7 @@
 // Who may use the service API: the holder of a shared access policy's key, for what the policy permits, and for the
 // part of the API that the token names.
 
-import { decodeLeniently } from "../registration/wire.ts";
+import { decodeLeniently } from "../system/percent-encoding.ts";
 import { hasExpired, parseSasToken, signedWith } from "./attestation/sas-token.ts";
 import { type Permission, type Policy, permissions } from "./records.ts";
 import { Refusal } from "./refusal.ts";

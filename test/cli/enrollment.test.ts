@@ -1,10 +1,11 @@
-import { statSync, writeFileSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import type { RunningService } from "../../src/service/service.ts";
 import vectors from "../fixtures/dps-vectors.json" with { type: "json" };
 import { directoryOfFile } from "../service/sockets.ts";
 import { commandLine, type Said } from "../support/command-line.ts";
+import { startHttpProxy } from "../support/http-proxy.ts";
 import { issue } from "../support/pki.ts";
 import { startServiceHere } from "../support/service-in-process.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
@@ -39,6 +40,20 @@ function file(content: string): string {
 }
 
 describe("mooring enrollment", () => {
+  it("takes the proxy of the environment, but not to what is on this machine", async () => {
+    await using proxy = await startHttpProxy({ refusal: "403 Forbidden" });
+    vi.stubEnv("HTTPS_PROXY", `http://127.0.0.1:${proxy.port}`);
+    onTestFinished(() => void vi.unstubAllEnvs());
+    expect((await enrollment("list", "--json")).json()).toEqual([]);
+
+    const text = readFileSync(service.connectionStringFile, "utf8");
+    const far = file(text.replace(/HostName=[^;]+/, "HostName=plant.example"));
+    const list = ["enrollment", "list", "--service-file", far, "--json"];
+    expect(await commandLine(...list)).toMatchObject({ code: 69, err: expect.stringContaining("ERR_PROXY") });
+    vi.stubEnv("NO_PROXY", "plant.example");
+    expect((await commandLine(...list)).err).toContain("ERR_DNS");
+  });
+
   it("creates, shows, changes, lists and deletes", async () => {
     expect(
       await created("gw-1", "--endorsement-key", endorsementKey, "--device-id", "one", "--hub", "h.example"),

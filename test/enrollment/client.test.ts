@@ -7,8 +7,10 @@ import { parseConnectionString } from "../../src/enrollment/connection-string.ts
 import type { RunningService } from "../../src/service/service.ts";
 import { systemClock } from "../../src/system/clock.ts";
 import { directoryOfFile } from "../service/sockets.ts";
+import { startHttpProxy } from "../support/http-proxy.ts";
 import { startServiceHere } from "../support/service-in-process.ts";
 import { thrownBy } from "../support/thrown.ts";
+import { selfSigned } from "../support/tls-server.ts";
 
 const directory = directoryOfFile();
 let service: RunningService;
@@ -24,9 +26,10 @@ const symmetric = { attestation: { type: "symmetricKey" } } as const;
 function open(
   change: (connectionString: string) => string = (same) => same,
   ca: string | undefined = readFileSync(service.caFile, "utf8"),
+  proxy?: string,
 ): ServiceClient {
   const connection = parseConnectionString(change(service.connectionString));
-  const client = openServiceClient({ connection, ca, clock: systemClock });
+  const client = openServiceClient({ connection, ca, proxy, clock: systemClock });
   onTestFinished(() => client.close());
   return client;
 }
@@ -69,6 +72,24 @@ describe("the client of the service API", () => {
       details: { serviceErrorCode: 400000, serviceMessage: expect.stringContaining("registrationId: ") },
     });
     await enrollments.delete("gw-once", waiting);
+  });
+
+  it("goes through a proxy, whose refusal is told as one, and trusts nobody else for that", async () => {
+    await using proxy = await startHttpProxy({ credentials: "user:pa ss" });
+    const through = (credentials: string, ca?: string): ServiceClient["enrollments"] =>
+      open((same) => same, ca, `http://${credentials}@127.0.0.1:${proxy.port}`).enrollments;
+    const enrollments = through("user:pa%20ss");
+    await enrollments.put("gw-far", { registrationId: "gw-far", ...symmetric }, waiting);
+    await enrollments.delete("gw-far", waiting);
+    const { host, port } = parseConnectionString(service.connectionString);
+    expect(proxy.tunnels).toEqual([`${host}:${port}`]);
+
+    const refused = await thrownBy(() => through("user:hunter2").get("gw-far", waiting));
+    expect(refused.code).toBe("ERR_PROXY_AUTHORIZATION");
+    expect(`${refused.message} ${refused.hint}`).not.toContain("hunter2");
+    const stranger = selfSigned("stranger").certificate;
+    const untrusted = await thrownBy(() => through("user:pa%20ss", stranger).get("gw-far", waiting));
+    expect(untrusted.code).toBe("ERR_TLS_SERVER");
   });
 
   it("does the same with groups, whatever their names are made of", async () => {

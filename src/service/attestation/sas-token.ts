@@ -2,7 +2,7 @@
 // its own text, so the text is what is verified, before anything is decoded.
 
 import { createHmac, timingSafeEqual } from "node:crypto";
-import { decodeLeniently } from "../../registration/wire.ts";
+import { decodeLeniently } from "../../system/percent-encoding.ts";
 
 export interface SasToken {
   /** `sr`, percent-decoded. */

@@ -1,9 +1,8 @@
 // HTTP proxies: which one applies, and the CONNECT through it. HTTPS and WebSockets only; plain MQTT goes direct.
 
-import { request as httpRequest } from "node:http";
 import type { Socket } from "node:net";
 import { type ErrorCode, MooringError, textOf } from "../errors.ts";
-import { decodeLeniently } from "./wire.ts";
+import { decodeLeniently } from "./percent-encoding.ts";
 
 interface Target {
   readonly host: string;
@@ -15,6 +14,7 @@ const proxyVariables = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 
 /** The proxy of the usual environment variables (HTTPS_PROXY, ALL_PROXY, NO_PROXY, either case), if one applies. */
 export async function proxyFromEnvironment({ host, port }: Target): Promise<string | undefined> {
+  if (!proxyVariables.some((name) => process.env[name])) return undefined;
   const { getProxyForUrl } = await import("proxy-from-env");
   const found = getProxyForUrl(`https://${host}:${port}`);
   if (found === "") return undefined;
@@ -36,7 +36,8 @@ export async function connectThroughProxy(
   const proxy = parseProxyUrl(proxyUrl);
   const shown = `${proxy.hostname}:${proxy.port || defaultPort(proxy)}`;
   const isSecure = proxy.protocol === "https:";
-  const request = isSecure ? (await import("node:https")).request : httpRequest;
+  // Not imported above: most have no proxy, and only want to know that.
+  const { request } = await (isSecure ? import("node:https") : import("node:http"));
   const credentials = `${decodeLeniently(proxy.username)}:${decodeLeniently(proxy.password)}`;
   signal.throwIfAborted();
   return new Promise((resolve, reject) => {
