@@ -3,7 +3,7 @@
 import { stringify } from "smol-toml";
 import { MooringError } from "../errors.ts";
 import type { Assignment } from "./assignment.ts";
-import { lastingEnvironment, plainText, publishedFields } from "./published.ts";
+import { lastingEnvironment, passable, plainText, publishedFields, unfit } from "./published.ts";
 
 const header = "# Written by Mooring and replaced when the assignment changes; edits are lost.\n";
 
@@ -12,16 +12,17 @@ const header = "# Written by Mooring and replaced when the assignment changes; e
  * a backslash before \ " $ ` for the character itself, and both keep tabs and newlines.
  */
 export function renderEnv(assignment: Assignment): string {
-  const lines = Object.entries(lastingEnvironment(assignment)).map(([name, value]) => {
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters that systemd drops a line for
-    if (/[\x00-\x08\x0b-\x1f\x7f]/.test(value)) {
-      throw new MooringError(
-        "ERR_OUTPUT",
-        `cannot write ${name} to an environment file: it holds a control character`,
-      );
-    }
-    return `${name}="${value.replace(/[\\"$`]/g, "\\$&")}"\n`;
-  });
+  const variables = lastingEnvironment(assignment);
+  for (const [name, value] of Object.entries(variables)) {
+    if (value.search(unfit) < 0) continue;
+    throw new MooringError(
+      "ERR_OUTPUT",
+      `cannot write ${name} to an environment file: it holds a control character, or what is none of Unicode's`,
+    );
+  }
+  const lines = Object.entries(passable(variables)).map(
+    ([name, value]) => `${name}="${value.replace(/[\\"$`]/g, "\\$&")}"\n`,
+  );
   return header + lines.join("");
 }
 

@@ -40,10 +40,12 @@ const environmentNames: Readonly<Record<string, string>> = {
 const circumstances: ReadonlySet<string> = new Set(["transport", "substatus", "assigned_at"]);
 
 /** The same as environment variables; the payload is JSON text, and is left out where no program could be given it. */
-export function publishedEnvironment(assignment: Assignment): Record<string, string> {
-  const variables = Object.entries(environmentOf(publishedFields(assignment)));
-  return Object.fromEntries(variables.filter(([name, value]) => isPassable(`${name}=${value}`)));
-}
+export const publishedEnvironment = (assignment: Assignment): Record<string, string> =>
+  passable(environmentOf(publishedFields(assignment)));
+
+/** Those that a program can be given. */
+export const passable = (variables: Readonly<Record<string, string>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(variables).filter(([name, value]) => isPassable(`${name}=${value}`)));
 
 /** Linux takes 128 KiB of a variable, with its name and the zero byte at its end (MAX_ARG_STRLEN). */
 const isPassable = (variable: string): boolean =>
@@ -67,7 +69,15 @@ function environmentOf(fields: Readonly<Record<string, unknown>>): Record<string
   );
 }
 
-/** Text as it is, anything else as JSON without control characters. */
-export function plainText(value: unknown): string {
-  return typeof value === "string" ? value : JSON.stringify(value).replaceAll("\x7f", "\\u007f");
-}
+/** Control characters but tab and newline, and what Unicode has no character for: systemd refuses a file that has one. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters that systemd refuses
+export const unfit = /[\x00-\x08\x0b-\x1f\x7f]|\p{Noncharacter_Code_Point}/gu;
+
+/** Text as it is, anything else as JSON that escapes what is unfit. */
+export const plainText = (value: unknown): string =>
+  typeof value === "string" ? value : JSON.stringify(value).replace(unfit, escaped);
+
+const escaped = (character: string): string =>
+  Array.from(character.split(""), (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`).join(
+    "",
+  );

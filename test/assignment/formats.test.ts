@@ -87,13 +87,22 @@ describe("an environment file", () => {
   });
 
   it("carries a payload of any characters as JSON", () => {
-    const payload = { text: "'\"\\$`\n\u0000\u001b\u007f\u0085", deep: [null, { a: "$(id)" }] };
+    const text = "'\"\\$`\n\u0000\u001b\u007f\u0085\ufdd0\uffff\u{1fffe}\u{1f600}";
+    const payload = { text, deep: [null, { a: "$(id)" }] };
     const content = renderEnv(anAssignment({ payload }));
     expect(JSON.parse(sourcedBy("sh", content, "DPS_PAYLOAD"))).toEqual(payload);
+    expect(content).not.toMatch(/\p{Noncharacter_Code_Point}/u);
   });
 
-  it.each(["\0", "\r", "\u001b[2J", "\u007f"])(
-    "is not written with the control character %j, for which systemd drops a line",
+  it("leaves out a payload that no program could be given", () => {
+    const withPayload = (bytes: number): string => renderEnv(anAssignment({ payload: "x".repeat(bytes) }));
+    const most = (128 << 10) - "DPS_PAYLOAD=".length - 1;
+    expect(withPayload(most)).toContain("DPS_PAYLOAD");
+    expect(withPayload(most + 1)).toBe(renderEnv(anAssignment()));
+  });
+
+  it.each(["\0", "\r", "\u001b[2J", "\u007f", "\ufdd0", "\u{10ffff}"])(
+    "is not written with %j, for which systemd drops a line, or refuses the file",
     async (deviceId) => {
       expect((await thrownBy(() => renderEnv(anAssignment({ deviceId })))).code).toBe("ERR_OUTPUT");
     },
