@@ -5,7 +5,7 @@
 // boot at which the agent cannot start (mooring.service).
 
 import { createHash } from "node:crypto";
-import { closeSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Assignment } from "../assignment/assignment.ts";
 import { renderEnv } from "../assignment/formats.ts";
@@ -14,8 +14,9 @@ import { isPublishedIn, type OutputResult } from "../assignment/outputs.ts";
 import { lastingEnvironment } from "../assignment/published.ts";
 import type { Config } from "../config/schema.ts";
 import { causeText, systemCode } from "../errors.ts";
-import { openUnlinked, removeFile, writeAtomic } from "../system/atomic-file.ts";
+import { fileFailure, removeFile, writeAtomic } from "../system/atomic-file.ts";
 import type { Log } from "../system/log.ts";
+import { readRegularFile } from "../system/regular-file.ts";
 import { needsItsHubKey } from "./hub-key.ts";
 
 /** Whether anybody can read of it; one broken output of several is no reason to keep it from all programs. */
@@ -25,19 +26,19 @@ export const isOut = (outputs: readonly OutputResult[]): boolean =>
 /**
  * Announces a generation once it is published and its hub key is at its handle; before that, what was announced stands.
  * Outputs that failed are named, so that there is a new announcement once they are there. Never throws: who cannot be
- * told is no reason to do without the assignment.
+ * told is no reason to do without the assignment. The file that could not be written, as an output that failed.
  */
 export function announce(
   config: Config,
   generation: Generation,
   outputs: readonly OutputResult[],
   log: Log,
-): void {
-  if (needsItsHubKey(generation) || !isOut(outputs)) return;
+): OutputResult | undefined {
+  if (needsItsHubKey(generation) || !isOut(outputs)) return undefined;
   const where = outputs.map(({ path, status }) => `${status === "failed" ? "without" : "in"} ${path}\n`);
   const { assignment } = generation;
   const text = `${digestOf(assignment)}\n${where.join("")}\n${environmentOf(assignment)}`;
-  change(config, log, saying(text));
+  return change(config, log, saying(text));
 }
 
 /**
@@ -76,9 +77,9 @@ export function tellIfUnheard({ daemon, state }: Config, log: Log, env = process
   }
 }
 
-/** There is nothing to work with any more. Never throws. */
-export function revoke(config: Config, log: Log): void {
-  change(config, log, { isSo: (file) => said(file) === undefined, make: removeFile });
+/** There is nothing to work with any more. Failures as announce() has them. */
+export function revoke(config: Config, log: Log): OutputResult | undefined {
+  return change(config, log, { isSo: (file) => said(file) === undefined, make: removeFile });
 }
 
 /** The same for as long as nobody has to work otherwise. */
@@ -104,32 +105,39 @@ interface Change {
 
 const saying = (text: string): Change => ({
   isSo: (file) => said(file) === text,
-  make: (file, mode) => writeAtomic(file, text, { mode }),
+  make: (file, mode) => writeAtomic(file, text, { mode, failure: "ERR_OUTPUT" }),
 });
 
 /**
  * The file before the bell: whoever hears that finds it as it is now. And a bell before the file, for when this process
  * is killed between the two: it is there still, or whoever has heard it looks once more in the end.
  */
-function change({ daemon: { controlSocket }, state }: Config, log: Log, { isSo, make }: Change): void {
+function change(
+  { daemon: { controlSocket }, state }: Config,
+  log: Log,
+  { isSo, make }: Change,
+): OutputResult | undefined {
   const announced = join(state.directory, "announced");
-  attempt(state.directory, log, () => isSo(announced) || make(announced, 0o600));
+  const unkept = attempt(announced, log, () => isSo(announced) || make(announced, 0o600));
   const directory = join(dirname(controlSocket), "agent");
   const [assigned, bell] = [join(directory, "assigned"), join(directory, "changed")];
-  attempt(directory, log, () => {
+  const unsaid = attempt(assigned, log, () => {
     if (isSo(assigned)) return;
     ring(bell);
     make(assigned, 0o640);
     ring(bell);
   });
+  return unsaid ?? unkept;
 }
 
-function attempt(path: string, log: Log, act: () => void): void {
+function attempt(path: string, log: Log, act: () => void): OutputResult | undefined {
   try {
     // Without the one directory nobody listens; without the other there is no assignment.
-    if (existsSync(path)) act();
-  } catch (error) {
-    log.warn("announcement.failed", { path, error: causeText(error) });
+    if (existsSync(dirname(path))) act();
+    return undefined;
+  } catch (cause) {
+    log.warn("announcement.failed", { path, error: causeText(cause) });
+    return { path, status: "failed", error: fileFailure("ERR_OUTPUT", "announce in", path, cause) };
   }
 }
 
@@ -144,16 +152,10 @@ function ring(bell: string): void {
 
 /** What is announced; undefined where nothing is. */
 function said(assigned: string): string | undefined {
-  let fd: number;
   try {
-    fd = openUnlinked(assigned);
+    return readRegularFile(assigned)?.toString();
   } catch (error) {
     if (systemCode(error) === "ENOENT") return undefined;
     throw error;
-  }
-  try {
-    return readFileSync(fd, "utf8");
-  } finally {
-    closeSync(fd);
   }
 }

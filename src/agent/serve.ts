@@ -26,9 +26,8 @@ export async function serve(config: Config, generation: Generation, tools: Tools
   const current = currentOr(generation, config, tools);
   const isLastWord = current.number === generation.number && staysWithdrawn(config, current) === wasWithdrawn;
   if (!isLastWord) return serve(config, current, tools);
-  if (wasWithdrawn) revoke(config, tools.log);
-  else announce(config, generation, outputs, tools.log);
-  return { assignment: generation.assignment, outputs };
+  const untold = wasWithdrawn ? revoke(config, tools.log) : announce(config, generation, outputs, tools.log);
+  return { assignment: generation.assignment, outputs: untold ? [...outputs, untold] : outputs };
 }
 
 /** A state that cannot be read just now says nothing against what was published. */
@@ -59,8 +58,9 @@ export async function withdraw(
   tools.log.warn("assignment.withdrawn", { because, assignedHub, deviceId });
   const owed = owedCommands(config.state.directory, tools);
   // Who works with it is stopped before it goes.
-  revoke(config, tools.log);
-  return { assignment, outputs: await withdrawOutputs(config.outputs, { ...tools, owed }) };
+  const untold = revoke(config, tools.log);
+  const outputs = await withdrawOutputs(config.outputs, { ...tools, owed });
+  return { assignment, outputs: untold ? [...outputs, untold] : outputs };
 }
 
 /** True for an assignment that was withdrawn under a policy that is still in force. */

@@ -113,9 +113,11 @@ describe("an announcement", () => {
   it("says what is in the environment of programs, and that without a payload which cannot be", () => {
     announce(config, promoted({ payload: { a: '"' } }), out, log);
     expect(assigned()).toContain('\nDPS_PAYLOAD="{\\"a\\":\\"\\\\\\"\\"}"\n');
-    announce(config, promoted({ payload: "\x07" }), out, log);
-    expect(assigned()).toContain("\nIOTHUB_HOSTNAME=");
-    expect(assigned()).not.toContain("DPS_PAYLOAD");
+    for (const payload of ["\x07", "\ufdd0", "x".repeat(128 << 10)]) {
+      announce(config, promoted({ payload }), out, log);
+      expect(assigned()).toContain("\nIOTHUB_HOSTNAME=");
+      expect(assigned()).not.toContain("DPS_PAYLOAD");
+    }
     expect(log.named("warn")).toEqual([]);
   });
 
@@ -188,7 +190,9 @@ describe("an announcement", () => {
 
   it("that cannot be made is told of, and ends nothing", () => {
     symlinkSync("/nowhere", join(run, "assigned"));
-    announce(config, promoted(), out, log);
+    expect(announce(config, promoted(), out, log)).toMatchObject({
+      ...{ path: join(run, "assigned"), status: "failed", error: { code: "ERR_OUTPUT" } },
+    });
     expect(log.named("warn")).toEqual(["announcement.failed"]);
   });
 });

@@ -427,6 +427,20 @@ describe("what was not published", () => {
     expect(errands).toHaveLength(1);
   });
 
+  it("to systemd, is told and tried again, too", async () => {
+    configure({ more: '[daemon]\ncontrol_socket = "run/control.sock"' });
+    const assigned = join(directory, "run/agent/assigned");
+    mkdirSync(assigned, { recursive: true });
+    await settled();
+    expect(doings.at(-1)?.trouble).toMatchObject({ code: "ERR_OUTPUT", details: { path: assigned } });
+    expect(readFileSync(output(), "utf8")).toContain("hub-1.example");
+    rmSync(assigned, { recursive: true });
+    clock.pass(10 * minute);
+    await eventually(() => expect(doings.at(-1)?.trouble).toBeUndefined());
+    expect(readFileSync(assigned, "utf8")).toContain("hub-1.example");
+    expect(errands).toHaveLength(1);
+  });
+
   it("because the work died behind the flip, is published by the daemon itself", async () => {
     const { daemon } = await settled();
     dieAfterPromotion = true;
