@@ -1,12 +1,12 @@
 // attempts.json: the memory of attempts, kept over restarts and power cuts. What cannot be read is set aside, and a disk
 // that keeps nothing holds nobody up.
 
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setAside } from "../assignment/quarantine.ts";
 import { asMooringError, systemCode } from "../errors.ts";
 import { writeAtomic } from "../system/atomic-file.ts";
 import type { Log } from "../system/log.ts";
+import { readRegularFile } from "../system/regular-file.ts";
 import { type Attempts, attemptsOn, type HistoryTools, type Shelf } from "./attempt-history.ts";
 import { type AttemptRecord, decodeRecord, encodeRecord, standsFor } from "./attempt-record.ts";
 
@@ -40,10 +40,10 @@ function diskShelf(stateDirectory: string, { log, isReadOnly = false }: AttemptT
 
   function readFromDisk(): { content?: string; record?: AttemptRecord | undefined } {
     try {
-      const content = readFileSync(path, "utf8");
-      const record = decodeRecord(content);
+      const content = readRegularFile(path)?.toString();
+      const record = content === undefined ? undefined : decodeRecord(content);
       isForeign = record === undefined;
-      return { content, record };
+      return { ...(content !== undefined && { content }), record };
     } catch (error) {
       isForeign = signsOfStrangers.includes(systemCode(error) ?? "");
       return {};

@@ -7,7 +7,7 @@ import type { Config } from "../config/schema.ts";
 import { asMooringError, causeText, MooringError } from "../errors.ts";
 import { watchClockSteps } from "../system/clock-steps.ts";
 import type { Log } from "../system/log.ts";
-import { becomeOwner } from "../system/owner.ts";
+import { ownerBesideRoot } from "../system/owner.ts";
 import { type ServiceManager, serviceManager } from "../system/service-manager.ts";
 import { tellIfUnheard } from "./announcement.ts";
 import type { Tools } from "./connect.ts";
@@ -55,11 +55,11 @@ export async function run(options: RunOptions): Promise<void> {
     },
     manager,
   );
+  requireOwn(daemon.config.state.directory);
   // From here on a hang-up is a word, and no end.
   using _notices = noticesFor(daemon, manager, tools);
   const status = (): Promise<Status> => statusOfDaemon(daemon, startedAt, tools);
   try {
-    becomeOwner(daemon.config.state.directory);
     tellIfUnheard(daemon.config, log);
     await daemon.serve();
     const { controlSocket: path, controlGroup: group } = daemon.config.daemon;
@@ -91,6 +91,16 @@ async function start(options: DaemonOptions, manager: ServiceManager): Promise<D
     if (fd !== undefined) await turnAway(failure, { ...options, fd });
     throw error;
   }
+}
+
+/** Root's files among those of the package's agent would end that. Throws ERR_STATE_DIRECTORY. */
+function requireOwn(stateDirectory: string): void {
+  if (!ownerBesideRoot(stateDirectory)) return;
+  throw new MooringError(
+    "ERR_STATE_DIRECTORY",
+    `${stateDirectory} belongs to another user, as whom the agent has to run`,
+    { path: stateDirectory, hint: "`systemctl start mooring` runs it as that user" },
+  );
 }
 
 /** A daemon that nobody can ask still does its work; commands then work on the state directly, under its lock. */

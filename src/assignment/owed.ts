@@ -1,11 +1,11 @@
 // The commands of outputs that are owed: noted on disk before an output is replaced, and struck out once its command has
 // ended well. One that failed, or that a power cut kept from its end, is run again; so it runs at least once a change.
 
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { causeText } from "../errors.ts";
 import { removeFile, writeAtomic } from "../system/atomic-file.ts";
 import type { Log } from "../system/log.ts";
+import { readRegularFile } from "../system/regular-file.ts";
 
 /** Outputs are known by their paths. */
 export interface OwedCommands {
@@ -48,7 +48,7 @@ const write = (file: string, paths: ReadonlySet<string>): void =>
 /** A file that is damaged owes nothing that could be known. */
 function read(file: string): string[] {
   try {
-    const paths: unknown = JSON.parse(readFileSync(file, "utf8"));
+    const paths: unknown = JSON.parse(readRegularFile(file)?.toString() ?? "[]");
     return Array.isArray(paths) ? paths.filter((path) => typeof path === "string") : [];
   } catch {
     return [];

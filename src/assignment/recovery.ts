@@ -4,7 +4,6 @@
 import * as fs from "node:fs";
 import { join } from "node:path";
 import type { Log } from "../system/log.ts";
-import { ownerBesideRoot } from "../system/owner.ts";
 import { directoryOf, linkCurrent, linkedNumber, numbersIn } from "./layout.ts";
 import { holdsLock, lockState } from "./lock.ts";
 import { setAside } from "./quarantine.ts";
@@ -43,11 +42,9 @@ const isOfNewer = (unusable: readonly Unusable[], linked: number | undefined): b
 
 /**
  * Sets the damaged ones aside and makes the good one current; one of a newer version stays current. Needs the lock:
- * false when another process holds it, the disk is read-only or the directory is not root's, who looks; what was found
- * stays right even then.
+ * false when another process holds it or the disk is read-only; what was found stays right even then.
  */
 export function repair(stateDirectory: string, { linked, good, unusable }: Found, log: Log): boolean {
-  if (ownerBesideRoot(stateDirectory)) return false;
   try {
     using _lock = holdsLock(stateDirectory) ? undefined : lockState(stateDirectory);
     if (linkedNumber(stateDirectory) !== linked) return false;

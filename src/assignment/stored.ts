@@ -1,10 +1,10 @@
 // One generation as it lies on disk: assignment.json, and hub-key.tpm on the TPM path. Reading tells what is usable
 // from what is not, and being refused from being damaged.
 
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { systemCode } from "../errors.ts";
 import { fileFailure } from "../system/atomic-file.ts";
+import { readRegularFile } from "../system/regular-file.ts";
 import { type Assignment, decodeAssignment, type Reading } from "./assignment.ts";
 import { directoryOf } from "./layout.ts";
 
@@ -68,7 +68,7 @@ export function readFiles(directory: string): { reading: Reading; content?: stri
 
 function readIfThere(path: string): Buffer | undefined {
   try {
-    return readFileSync(path);
+    return readRegularFile(path);
   } catch (error) {
     if (systemCode(error) === "ENOENT") return undefined;
     throw error;

@@ -5,12 +5,27 @@ import type { Tools } from "../agent/connect.ts";
 import type { Answers, Request } from "../agent/control/wire.ts";
 import type { Config } from "../config/schema.ts";
 import { MooringError } from "../errors.ts";
+import { becomeOwner } from "../system/owner.ts";
 
 /**
- * The daemon's answer; "no daemon" when there is none for this configuration's state. What happens meanwhile goes to
- * the log, as if it happened here.
+ * The daemon's answer; "no daemon" when there is none for this configuration's state, on which the caller then works:
+ * root as its owner. What happens meanwhile goes to the log, as if it happened here.
  */
 export async function viaDaemon<Asked extends Request>(
+  config: Config,
+  request: Asked,
+  tools: Tools,
+): Promise<Answers[Asked["do"]] | "no daemon"> {
+  const answer = await asked(config, request, tools);
+  if (answer === "no daemon") asOwner(config);
+  return answer;
+}
+
+/** Whoever works on the state itself does so as the agent: root would leave what that cannot read, and read what it may not. */
+export const asOwner = ({ state, outputs }: Config): void =>
+  becomeOwner(state.directory, { alsoIn: outputs.flatMap(({ group }) => group ?? []) });
+
+async function asked<Asked extends Request>(
   { daemon, state }: Config,
   request: Asked,
   { clock, log, signal }: Tools,

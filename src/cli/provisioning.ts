@@ -6,8 +6,7 @@ import type { Accepted } from "../agent/control/wire.ts";
 import type { Provisioned } from "../agent/provision.ts";
 import { loadConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
-import { becomeOwner } from "../system/owner.ts";
-import { viaDaemon } from "./daemon.ts";
+import { asOwner, viaDaemon } from "./daemon.ts";
 import { ending } from "./ending.ts";
 import { type CommonOptions, commandTools, defaultConfig } from "./options.ts";
 import { printJson, printLine, printRows } from "./output.ts";
@@ -62,7 +61,6 @@ const isDone = (told: Provisioned | Accepted | "no daemon"): told is Provisioned
   told !== "no daemon" && "outputs" in told;
 
 async function provisionHere(config: Config, how: Tools & { operatorAsks: boolean }): Promise<Provisioned> {
-  becomeOwner(config.state.directory);
   const { provision } = await import("../agent/provision.ts");
   return provision(config, how);
 }
@@ -72,6 +70,7 @@ async function showPlan(config: Config, { json }: CommonOptions, tools: Tools): 
     import("../agent/plan.ts"),
     import("./plan-text.ts"),
   ]);
+  asOwner(config);
   const plan = await planReprovision(config, tools);
   if (json) return printJson(plan);
   printLine("Nothing was sent and nothing was changed. `mooring reprovision`");
@@ -87,8 +86,5 @@ export async function rollBackNow(options: CommonOptions): Promise<void> {
   tell(options, done, "rolled-back", config.reprovision.onChange);
 }
 
-async function rollBackHere(config: Config, tools: Tools): Promise<Provisioned> {
-  becomeOwner(config.state.directory);
-  const { rollBack } = await import("../agent/rollback.ts");
-  return rollBack(config, tools);
-}
+const rollBackHere = async (config: Config, tools: Tools): Promise<Provisioned> =>
+  (await import("../agent/rollback.ts")).rollBack(config, tools);

@@ -39,10 +39,6 @@ export function writeAtomic(path: string, content: Uint8Array | string, options:
   }
 }
 
-/** Opens it for reading: no link leads elsewhere, and a pipe waits for nobody. Throws as Node.js does. */
-export const openUnlinked = (path: string): number =>
-  fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK);
-
 /** `writeAtomic` of a content that comes in pieces. Whatever `pieces` throws is thrown, and `path` stays as it was. */
 export async function writeAtomicPieces(
   path: string,

@@ -2,7 +2,7 @@
 
 import { statSync } from "node:fs";
 import { MooringError } from "../errors.ts";
-import { userName } from "./accounts.ts";
+import { groupId, userName } from "./accounts.ts";
 
 declare global {
   namespace NodeJS {
@@ -21,10 +21,10 @@ export function ownerBesideRoot(directory: string): { uid: number; gid: number }
 }
 
 /**
- * Has root go on as the user whom the directory belongs to, with that user's groups, for good. Does nothing for others,
- * and where there is no directory yet. Throws ERR_STATE_DIRECTORY where root may not become somebody else.
+ * Has root go on as the user whom the directory belongs to, with that user's groups and `alsoIn`, for good. Does nothing
+ * for others, and where there is no directory yet. Throws ERR_STATE_DIRECTORY where root may not become somebody else.
  */
-export function becomeOwner(directory: string): void {
+export function becomeOwner(directory: string, { alsoIn }: { alsoIn: readonly string[] }): void {
   const owner = ownerBesideRoot(directory);
   if (!owner) return;
   const name = userName(owner.uid);
@@ -32,7 +32,10 @@ export function becomeOwner(directory: string): void {
     // A number alone is in no group.
     if (name === String(owner.uid)) process.setgroups?.([owner.gid]);
     else process.initgroups?.(name, owner.gid);
+    // Before the groups are asked for: Node.js counts this one among them.
     process.setgid?.(owner.gid);
+    const more = alsoIn.flatMap((group) => groupId(group) ?? []);
+    process.setgroups?.([...new Set([...(process.getgroups?.() ?? []), ...more])]);
     process.setuid?.(owner.uid);
   } catch (cause) {
     throw new MooringError(
@@ -41,7 +44,7 @@ export function becomeOwner(directory: string): void {
       {
         cause,
         path: directory,
-        hint: `run it as that user: \`setpriv --reuid=${name} --init-groups COMMAND\``,
+        hint: `run it as that user, out of this sandbox: \`runuser -u ${name} -- COMMAND\``,
       },
     );
   }

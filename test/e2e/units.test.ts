@@ -198,6 +198,10 @@ describe.skipIf(noRig)(underSystemd, () => {
     await gateway.sh("systemctl stop mooring.path mooring.timer mooring.socket mooring");
     const foreign = "find /var/lib/mooring ! -user mooring";
     expect(await gateway.sh(`echo >/var/lib/mooring/x; ${foreign}; rm /var/lib/mooring/x`)).not.toBe(""); // negative control
+    gateway.configure(`[[outputs]]
+path = "/var/lib/mooring/hub.env"
+group = "operators"
+on_change = ["/bin/sh", "-c", "id -Gn >/var/lib/mooring/groups"]`);
     await gateway.enroll("third.example");
     await gateway.sh("rm -f /var/lib/mooring/lock /var/lib/mooring/attempts.json");
     for (const [command, hub] of [
@@ -210,10 +214,18 @@ describe.skipIf(noRig)(underSystemd, () => {
       expect(await gateway.sh(foreign)).toBe("");
       expect(await gateway.sh("cat /var/lib/mooring/hub.env")).toContain(`IOTHUB_HOSTNAME="${hub}"`);
     }
-    // Whoever only looks repairs nothing; whoever works with it does, as the agent.
-    const current = "/var/lib/mooring/current/assignment.json";
-    await gateway.sh(`echo damaged >${current}; rm -f /var/lib/mooring/lock; mooring status || true`);
-    expect(await gateway.sh(`${foreign}; cat ${current}`)).toBe("damaged");
+    expect(await gateway.sh("cat /var/lib/mooring/groups")).toBe("mooring tss operators");
+    expect(await gateway.sh("stat -c %G /var/lib/mooring/hub.env")).toBe("operators");
+    await expect(gateway.sh("mooring run")).rejects.toThrow("systemctl start mooring");
+
+    // Nor does root read what the agent may not, or wait for what it left there.
+    await gateway.sh(`echo secret >/etc/secret; chmod 600 /etc/secret; cd /var/lib/mooring
+      rm current/assignment.json attempts.json; ln -s /etc/secret current/assignment.json; mkfifo attempts.json
+      chown -h mooring:mooring current/assignment.json attempts.json`);
+    for (const command of ["status", "reprovision --dry-run", "wait --timeout 10s"])
+      await gateway.sh(`timeout 20 mooring ${command} >/said 2>&1 || test $? -lt 100; ! grep secret /said`);
+    expect(await gateway.sh(foreign)).toBe("");
+    gateway.configure();
     await gateway.enroll("hub.example");
     await gateway.sh("mooring reprovision");
     expect(await gateway.sh(foreign)).toBe("");
