@@ -16,9 +16,10 @@ first_line() { printf '%s\n' "$1" | head -n 1; }
 units() { systemctl show --property="$1" --value "$target" | sed 's/"//g; s/\\\\/\\/g'; }
 # systemd reads it for the units that it starts, and waits for what it reads, be that a pipe. So it is root's, and holds
 # nothing but what Mooring says of a hub, whatever was announced: each variable on a line of its own.
+variable='IOTHUB_(HOSTNAME|DEVICE_ID|KEY_HANDLE|KEY_NAME)|DPS_(REGISTRATION_ID|ID_SCOPE|ENDPOINT|ATTESTATION|PAYLOAD)'
 keep_environment() {
-  variables=$(printf '%s\n' "$now" | sed -nE '1,/^$/d; /^(IOTHUB|DPS)_[A-Z_]+="([^"\\]|\\.)*"$/p')
-  if [ -z "$variables" ] || { [ -e "$environment" ] && [ "$(cat "$environment")" = "$variables" ]; }; then return; fi
+  variables=$(printf '%s\n' "$now" | sed -nE '1,/^$/d; /^('"$variable"')="([^"\\]|\\.)*"$/p')
+  if [ -e "$environment" ] && [ "$(cat "$environment")" = "$variables" ]; then return; fi
   printf '%s\n' "$variables" >"$environment.new"
   mv "$environment.new" "$environment"
 }
@@ -33,9 +34,10 @@ if [ -n "$now" ]; then
     failed=$(for unit in $parts $(units Wants); do ! systemctl --quiet is-failed "$unit" || printf '%s\n' "$unit"; done)
   fi
   keep_environment
-  if ! systemctl --quiet is-active "$target"; then
-    systemctl --no-block start "$target" || true
-  elif [ -n "$parts" ] && [ -n "$before" ] && [ "$(first_line "$now")" != "$(first_line "$before")" ]; then
+  # Where there is no room for this, nobody is started anew each time that it is tried again.
+  printf '%s\n' "$now" >"$followed.new"
+  if ! systemctl --quiet is-active "$target"; then systemctl --no-block start "$target" || true; fi
+  if [ -n "$parts" ] && [ -n "$before" ] && [ "$(first_line "$now")" != "$(first_line "$before")" ]; then
     # One by one: starting the target anew would start what an operator has stopped, too.
     systemctl --no-block try-restart $parts || true
   fi
@@ -43,12 +45,14 @@ if [ -n "$now" ]; then
     systemctl reset-failed $failed || true
     systemctl --no-block start $failed || true
   fi
-  printf '%s\n' "$now" >"$followed"
-elif [ -n "$before" ]; then
-  # Withdrawn. What is part of the target stops with it, and does not fail for want of its files. That is waited for: what
-  # still stops when there is another assignment would go on with this one.
+  mv "$followed.new" "$followed"
+elif [ -n "$before" ] || [ -e "$environment" ]; then
+  # Withdrawn. Whoever is started from now on waits for the next one, or fails for want of its file.
+  rm -f "$environment"
+  # What is part of the target stops with it, and does not fail for want of its files. That is waited for: what still
+  # stops when there is another assignment would go on with this one.
   systemctl stop "$target" $(units ConsistsOf) || true
-  rm -f "$followed" "$environment"
+  rm -f "$followed"
 fi
 # An agent that is killed when it has rung, and not yet again after it announced, rings no more.
 [ "$(announced)" = "$now" ] || exec "$0"

@@ -235,7 +235,9 @@ describe.skipIf(noRig)(underSystemd, () => {
       rm -rf /var/lib/mooring/* /run/mooring/agent/* /run/mooring/hub.env; systemctl start mooring
       systemd-run --no-block --unit=wants ${wants} sleep infinity`);
     await until("systemctl is-active mooring-wait | grep activating");
-    await rig.sh("echo kept >/var/lib/mooring/kept; echo of before >/run/mooring/agent/assigned");
+    await rig.sh(
+      "echo kept >/var/lib/mooring/kept; echo of before | tee /run/mooring/agent/assigned >/run/mooring/hub.env",
+    );
     // With an edit that is about to be told, and with a file system of its own for what is kept.
     await slowReload();
     await rig.sh(`echo '# edited' >>/etc/mooring/config.toml
@@ -246,7 +248,9 @@ describe.skipIf(noRig)(underSystemd, () => {
     expect(await rig.sh("systemctl is-active mooring-reload || true")).toBe("inactive");
     await rig.sh("rm -r /etc/systemd/system/mooring-reload.service.d");
     // Whoever is installed next announces anew.
-    expect(await rig.sh("ls /run/mooring/agent /run/mooring-changed 2>/dev/null || true")).toBe("");
+    expect(
+      await rig.sh("ls -d /run/mooring/agent /run/mooring/hub.env /run/mooring-changed 2>/dev/null || true"),
+    ).toBe("");
     expect(await rig.sh("pgrep -u mooring || true")).toBe("");
     expect(await failed()).toBe("");
     expect(await rig.sh("cat /var/lib/mooring/kept; grep -c id_scope /etc/mooring/config.toml")).toBe(

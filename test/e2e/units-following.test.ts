@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type LocalService, startService } from "../support/local-service.ts";
-import { noRig, type RigGateway, startRigGateway, underSystemd } from "../support/rig-gateway.ts";
+import { noRig, type RigGateway, startRigGateway, underSystemd, watchers } from "../support/rig-gateway.ts";
 
 let service: LocalService;
 let gateway: RigGateway;
@@ -108,6 +108,47 @@ ExecStop=/bin/sh -c 'until test -e /stopped; do sleep 0.1; done'
       await gateway.sh("mooring reprovision --wait; touch /stopped");
       await gateway.until("journalctl -q -o cat -u gateway | grep -x 'works for later.example'");
       await gateway.sh("rm /etc/systemd/system/slow.service /stopped; systemctl daemon-reload");
+    });
+
+    it("is nothing to start with while others still stop, nor after a restart then", async () => {
+      await isActive("gateway");
+      gateway.write("/etc/systemd/system/slow.service", slow);
+      await gateway.sh("systemctl daemon-reload; systemctl start slow");
+      await enrollmentIs("disabled");
+      await gateway.sh("mooring reprovision --wait || true");
+      await gateway.until("systemctl is-active slow | grep deactivating");
+      gateway.write(
+        "/etc/systemd/system/wants.service",
+        `[Unit]
+Wants=mooring-assigned.target
+After=mooring-assigned.target
+[Service]
+EnvironmentFile=/run/mooring/hub.env
+ExecStart=sh -c 'echo works for $IOTHUB_HOSTNAME; exec sleep infinity'
+`,
+      );
+      await gateway.sh("systemctl daemon-reload; systemctl --no-block start wants");
+      await gateway.sh("systemctl --no-block restart gateway; touch /stopped");
+      await gateway.until("systemctl is-active mooring-wait | grep activating");
+      await gateway.until("! systemctl is-active gateway");
+      await gateway.enroll("next.example");
+      await enrollmentIs("enabled");
+      await gateway.sh("mooring reprovision --wait");
+      for (const unit of ["wants", "gateway"])
+        await gateway.until(`journalctl -q -o cat -u ${unit} | grep -x 'works for next.example'`);
+      expect(await gateway.sh("journalctl -q -o cat -u wants")).not.toContain("hub.example");
+      await gateway.sh(`systemctl stop wants; rm /etc/systemd/system/slow.service /etc/systemd/system/wants.service
+        rm /stopped; systemctl daemon-reload; systemctl reset-failed`);
+    });
+
+    it("stops who works with it although what was followed last is lost", async () => {
+      await isActive("gateway");
+      await followed();
+      await gateway.sh(": >/run/mooring-changed/followed");
+      await enrollmentIs("disabled");
+      await gateway.sh("mooring reprovision --wait || true");
+      await isInactive("gateway");
+      await gateway.until("test ! -e /run/mooring/hub.env");
     });
 
     it("is over with the next one, although the agent was killed before it could ring for that", async () => {
@@ -218,6 +259,26 @@ WantedBy=mooring-assigned.target
       );
     });
 
+    it("has who was started without the target follow as well", async () => {
+      await boot();
+      await isActive("gateway");
+      await gateway.sh("systemctl stop mooring-assigned.target; systemctl start gateway");
+      await moveTo("byhand.example");
+      await gateway.until("journalctl -q -o cat -u gateway | grep -x 'works for byhand.example'");
+      await isActive("mooring-assigned.target");
+    });
+
+    it("is there again after a change of targets that stops the one of the assignment", async () => {
+      await boot("", "ExecStop=/bin/sleep 1");
+      await isActive("gateway");
+      await followed();
+      await gateway.sh("systemctl isolate multi-user.target");
+      await gateway.until("test $(wc -l </starts) = 3");
+      await isActive("gateway");
+      await isActive("mooring-assigned.target");
+      expect(await failed()).toBe("");
+    });
+
     it("is there for who comes back from rescue, too", async () => {
       gateway.write("/etc/systemd/system/rescue.target", "[Unit]\nRequires=basic.target\nAllowIsolate=yes\n");
       await boot();
@@ -287,8 +348,15 @@ path = "/var/lib/mooring/hub.env"`;
       const said = await gateway.sh("cat /run/mooring/agent/assigned");
       const more = [
         "LD_PRELOAD=/tmp/evil.so",
-        ...['IOTHUB_A="', "LD_AUDIT=/tmp/evil.so", '"'],
-        ...['DPS_B="b" LD_C=c', 'DPS_D="d\\', 'LD_E=e"', 'IOTHUB_F="\\"f\\\\"', "DPS_G=$(touch /tmp/evil)"],
+        ...['IOTHUB_HOSTNAME="', "LD_AUDIT=/tmp/evil.so", '"'],
+        ...[
+          'DPS_ID_SCOPE="b" LD_C=c',
+          'DPS_ID_SCOPE="d\\',
+          'LD_E=e"',
+          'IOTHUB_SECRET="s"',
+          'DPS_PAYLOAD="\\"f\\\\"',
+          "DPS_ENDPOINT=$(touch /tmp/evil)",
+        ],
       ];
       gateway.write(
         "/run/mooring/agent/new",
@@ -303,7 +371,7 @@ path = "/var/lib/mooring/hub.env"`;
       expect(published.length).toBeGreaterThan(4);
       expect(environment).toEqual([
         ...published.map((line) => line.replace("hub.example", "evil.example")),
-        'IOTHUB_F="\\"f\\\\"',
+        'DPS_PAYLOAD="\\"f\\\\"',
       ]);
       await gateway.sh("timeout 20 systemctl restart gateway");
       await isActive("gateway");
@@ -365,6 +433,27 @@ WantedBy=mooring-assigned.target
       await gateway.sh(
         "systemctl disable --now other; rm /etc/systemd/system/other.service; systemctl daemon-reload",
       );
+    });
+  });
+
+  describe("an agent that is switched off as the README has it", () => {
+    const [, off = ""] = /`(systemctl disable --now [^`]*)`/.exec(readFileSync("README.md", "utf8")) ?? [];
+
+    it("stays off, whoever waits for an assignment", async () => {
+      await boot();
+      await isActive("gateway");
+      await gateway.sh(off.replaceAll("\n", " "));
+      await gateway.shutDown();
+      await gateway.boot();
+      const wants = "-p Wants=mooring-assigned.target -p After=mooring-assigned.target";
+      await gateway.sh(`systemd-run --no-block --unit=wants ${wants} sleep infinity`);
+      await gateway.until("pgrep -x sleep -P $(systemctl show mooring-wait -p MainPID --value)"); // it has looked
+      const units = "mooring mooring.socket mooring-assigned.target gateway";
+      expect(await gateway.sh(`systemctl is-active ${units} | sort -u`)).toBe("inactive");
+      await gateway.sh(`systemctl stop wants mooring-wait
+        systemctl enable ${watchers} mooring mooring-changed`);
+      await gateway.boot();
+      await isActive("gateway");
     });
   });
 

@@ -4,6 +4,8 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
+import { lastingEnvironment } from "../../src/assignment/published.ts";
+import { anAssignment } from "../support/assignments.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 
 const unitFiles = readdirSync("systemd").filter((name) => /\.(service|socket|timer|path|target)$/.test(name));
@@ -53,6 +55,17 @@ describe("the units", () => {
     expect(lines.length).toBeGreaterThan(1);
     // It would have systemd forget what happens to the others: test/e2e/package-scripts.test.ts shows it.
     for (const line of lines) expect(line).toMatch(/^PathChanged=\/etc\/mooring(\/[a-z.]+\.d|\/identity)?$/);
+  });
+
+  it("let all into a program's environment that an assignment says of a hub, and nothing else", () => {
+    const script = readFileSync("systemd/follow-assignment.sh", "utf8");
+    const names = new RegExp(`^(${/^variable='(.*)'$/m.exec(script)?.[1]})$`);
+    const hubKey = { handle: 0x81000100, name: "000b" };
+    const said = Object.keys(lastingEnvironment(anAssignment({ hubKey, payload: {} })));
+    expect(said.length).toBeGreaterThan(8);
+    for (const name of said) expect(name).toMatch(names);
+    for (const name of ["LD_PRELOAD", "IOTHUB_DEVICE_CONNECTION_STRING", "DPS_TRANSPORT"])
+      expect(name).not.toMatch(names); // negative control
   });
 
   it("run nothing of the agent as root", () => {
