@@ -19,6 +19,7 @@ export default defineConfig({
           include: ["test/**/*.test.ts"],
           exclude: [...e2e, ...boot],
           testTimeout: 20_000,
+          hookTimeout: 60_000,
           expect: { poll: { timeout: 15_000 } },
         },
       },
