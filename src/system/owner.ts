@@ -1,8 +1,9 @@
 // Root in a directory of another user's: what it makes there, that user could neither read nor replace.
 
-import { statSync } from "node:fs";
+import { type Stats, statSync } from "node:fs";
 import { MooringError } from "../errors.ts";
 import { groupId, userName } from "./accounts.ts";
+import { fileFailure } from "./atomic-file.ts";
 
 declare global {
   namespace NodeJS {
@@ -13,11 +14,22 @@ declare global {
   }
 }
 
-/** The user, not root, whom a directory belongs to where this process is root's; undefined in every other case. */
+/**
+ * The user, not root, whom a directory belongs to where this process is root's; undefined in every other case. Throws
+ * ERR_STATE_DIRECTORY where it cannot be looked at.
+ */
 export function ownerBesideRoot(directory: string): { uid: number; gid: number } | undefined {
   if (process.geteuid?.() !== 0) return undefined;
-  const stat = statSync(directory, { throwIfNoEntry: false });
+  const stat = statOf(directory);
   return stat && stat.uid !== 0 ? { uid: stat.uid, gid: stat.gid } : undefined;
+}
+
+function statOf(directory: string): Stats | undefined {
+  try {
+    return statSync(directory, { throwIfNoEntry: false });
+  } catch (cause) {
+    throw fileFailure("ERR_STATE_DIRECTORY", "look at", directory, cause);
+  }
 }
 
 /**

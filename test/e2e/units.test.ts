@@ -222,7 +222,7 @@ on_change = ["/bin/sh", "-c", "id -Gn >/var/lib/mooring/groups"]`);
     await gateway.sh(`echo secret >/etc/secret; chmod 600 /etc/secret; cd /var/lib/mooring
       rm current/assignment.json attempts.json; ln -s /etc/secret current/assignment.json; mkfifo attempts.json
       chown -h mooring:mooring current/assignment.json attempts.json`);
-    for (const command of ["status", "reprovision --dry-run", "wait --timeout 10s"])
+    for (const command of ["status", "reprovision --dry-run", "wait --timeout 2s"])
       await gateway.sh(`timeout 20 mooring ${command} >/said 2>&1 || test $? -lt 100; ! grep secret /said`);
     expect(await gateway.sh(foreign)).toBe("");
     gateway.configure();
