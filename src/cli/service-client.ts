@@ -51,7 +51,7 @@ export async function withServiceClient<Result>(
   const tools = commandTools({});
   const client = openServiceClient({
     connection,
-    proxy: await proxyFor(connection),
+    proxy: options.data === undefined ? await proxyFor(connection) : undefined,
     ca: trusted === undefined ? undefined : readCertificates(trusted),
     clock: tools.clock,
     patience: longWork && { ...tools, random: Math.random, onWait: longWork.onWait },

@@ -40,6 +40,8 @@ export interface ServiceAnswer {
 const lineHints: Partial<Record<ErrorCode, string>> = {
   ERR_DNS: "check HostName in the connection string",
   ERR_CONNECT: "check HostName in the connection string, and that the service is running",
+  ERR_PROXY: "check HTTPS_PROXY, or name the service's host in NO_PROXY",
+  ERR_PROXY_AUTHORIZATION: "give the proxy's user:password in HTTPS_PROXY",
   ERR_TLS_SERVER: "check HostName in the connection string, and name the CA of the service with --ca-file",
 };
 
@@ -53,18 +55,20 @@ export async function exchange(line: Line, question: ServiceRequest): Promise<Se
     throw refusal(status, answer, question);
   } catch (error) {
     signal.throwIfAborted();
-    if (error instanceof MooringError) throw error;
+    if (error instanceof MooringError) throw hinted(error);
     const { host, port } = line.connection;
     const attempted = `ask the service at ${host}:${port}`;
     if (error instanceof SyntaxError) {
       throw new MooringError("ERR_PROTOCOL", `cannot ${attempted}: its answer is not JSON`, { cause: error });
     }
-    const { code, message } = networkError(error, attempted);
-    throw new MooringError(code, message, {
-      cause: error,
-      ...(lineHints[code] && { hint: lineHints[code] }),
-    });
+    throw hinted(networkError(error, attempted));
   }
+}
+
+/** With what helps here: others have no connection string. */
+function hinted(error: MooringError): MooringError {
+  const hint = lineHints[error.code];
+  return hint ? new MooringError(error.code, error.message, { cause: error.cause, hint }) : error;
 }
 
 function send(
@@ -97,6 +101,10 @@ function send(
       ),
     );
     sent.once("error", reject);
+    // Node tells a request that it was aborted only once it has a line.
+    const onAbort = (): void => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    sent.once("close", () => signal.removeEventListener("abort", onAbort));
     sent.once("response", async (answer) => {
       const status = answer.statusCode ?? 0;
       const isJson = answer.headers["content-type"]?.includes("application/json");

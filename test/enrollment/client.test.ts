@@ -86,10 +86,26 @@ describe("the client of the service API", () => {
 
     const refused = await thrownBy(() => through("user:hunter2").get("gw-far", waiting));
     expect(refused.code).toBe("ERR_PROXY_AUTHORIZATION");
+    expect(refused.hint).toContain("HTTPS_PROXY");
+    expect(refused.hint).not.toContain("[provisioning]");
     expect(`${refused.message} ${refused.hint}`).not.toContain("hunter2");
     const stranger = selfSigned("stranger").certificate;
     const untrusted = await thrownBy(() => through("user:pa%20ss", stranger).get("gw-far", waiting));
     expect(untrusted.code).toBe("ERR_TLS_SERVER");
+  });
+
+  it("waits for no proxy when it is stopped", async () => {
+    const silent = createTcpServer(() => {}).listen(0, "127.0.0.1");
+    onTestFinished(() => void silent.close());
+    await new Promise((resolve) => silent.once("listening", resolve));
+    const { port } = silent.address() as AddressInfo;
+    const client = open((same) => same, undefined, `http://127.0.0.1:${port}`);
+    const stop = new AbortController();
+    const asked = client.enrollments.get("x", { signal: stop.signal });
+    silent.once("connection", () => stop.abort(new Error("enough")));
+    await expect(asked).rejects.toThrow("enough");
+    client.close();
+    await new Promise((resolve) => silent.close(resolve)); // nobody holds a line to it any more
   });
 
   it("does the same with groups, whatever their names are made of", async () => {
