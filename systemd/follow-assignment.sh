@@ -8,10 +8,12 @@ assigned=/run/mooring/agent/assigned
 environment=/run/mooring/hub.env
 # The agent may write there, and root need not read all that it may find. What is there and cannot be read is a failure,
 # and no withdrawal.
-announced() { if [ -e "$assigned" ]; then timeout 5 head -c 262144 "$assigned"; fi; }
+announced() { if [ -e "$assigned" ]; then timeout 5 head -c 524288 "$assigned"; fi; }
 now=$(announced)
 before=; if [ -e "$followed" ]; then before=$(cat "$followed"); fi
-first_line() { printf '%s\n' "$1" | head -n 1; }
+newline='
+'
+first_line() { printf '%s\n' "${1%%"$newline"*}"; }
 # systemd quotes a name with an escape in it, such as gateway@dev-ttyS\x2d0.service, for a shell to read again.
 units() { systemctl show --property="$1" --value "$target" | sed 's/"//g; s/\\\\/\\/g'; }
 # systemd reads it for the units that it starts, and waits for what it reads, be that a pipe. So it is root's, and holds
@@ -24,13 +26,15 @@ keep_environment() {
   mv "$environment.new" "$environment"
 }
 
+is_masked() { [ "$(systemctl show --property=LoadState --value "$target")" = masked ]; }
+
 # What an operator has masked is no failure of this.
 if [ -n "$now" ]; then
   parts=$(units ConsistsOf)
   # It may have failed over the assignment of before, or over a file that was not there. What fails with this one is not
   # tried again for a bell that was rung twice.
   failed=
-  if [ "$now" != "$before" ]; then
+  if [ "$now" != "$before" ] && ! is_masked; then
     failed=$(for unit in $parts $(units Wants); do ! systemctl --quiet is-failed "$unit" || printf '%s\n' "$unit"; done)
   fi
   keep_environment

@@ -257,8 +257,11 @@ describe.skipIf(noRig)(underSystemd, () => {
       "kept\n1",
     );
     expect(await rig.sh("systemctl list-units --all --plain --no-legend 'mooring*' --state=active")).toBe("");
+    await rig.sh("mv /etc/mooring /var/etc; ln -s /var/etc /etc/mooring"); // a link is gone with what it leads to
     await dpkg("--purge mooring");
-    expect(await rig.sh("ls -A /var/lib/mooring")).toBe("");
+    expect(await rig.sh("ls -A /var/lib/mooring /var/etc; test ! -L /etc/mooring; rmdir /var/etc")).toBe(
+      "/var/etc:\n\n/var/lib/mooring:",
+    );
     await rig.sh("umount /var/lib/mooring; rm -r /var/kept; rmdir /var/lib/mooring");
     const left =
       "find / -xdev -name '*mooring*' ! -path '/proc/*' ! -path '/sys/*' 2>/dev/null; find /usr /etc /var /run -name '*mooring*'; grep mooring /etc/passwd /etc/group || true";

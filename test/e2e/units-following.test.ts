@@ -236,6 +236,13 @@ WantedBy=mooring-assigned.target
         "inactive\ninactive",
       );
       expect(await failed()).toBe("");
+      // Nor where it failed when it was stopped, as a JVM does.
+      await gateway.sh("systemd-run --unit=fails -p PartOf=mooring-assigned.target /bin/false || true");
+      await gateway.until("systemctl is-failed fails");
+      const runs = await gateway.starts("fails.service");
+      await moveTo("masked.example");
+      expect(await gateway.starts("fails.service")).toBe(runs);
+      await gateway.sh("systemctl reset-failed fails || true");
       await gateway.sh("systemctl unmask mooring-assigned.target; systemctl start mooring-assigned.target");
       await isActive("gateway");
       expect(await starts()).toBe(2);
