@@ -77,7 +77,7 @@ export const errorTable = {
     69,
     "check that the TPM is there (`ls -l /dev/tpmrm0`) and [identity.tpm] tcti names it",
   ),
-  ERR_TPM_PERMISSION: row("later", 77, "let this user open the TPM: `usermod -aG tss USER`, or run as root"),
+  ERR_TPM_PERMISSION: row("later", 77, "let this user open the TPM: `usermod -aG tss USER`"),
   ERR_TPM_LIBRARY: row(
     "never",
     69,

@@ -5,7 +5,7 @@
 // boot at which the agent cannot start (mooring.service).
 
 import { createHash } from "node:crypto";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Assignment } from "../assignment/assignment.ts";
 import { renderEnv } from "../assignment/formats.ts";
@@ -13,7 +13,7 @@ import type { Generation } from "../assignment/generations.ts";
 import { isPublishedIn, type OutputResult } from "../assignment/outputs.ts";
 import { lastingEnvironment } from "../assignment/published.ts";
 import type { Config } from "../config/schema.ts";
-import { causeText, systemCode } from "../errors.ts";
+import { causeText, MooringError, systemCode } from "../errors.ts";
 import { fileFailure, removeFile, writeAtomic } from "../system/atomic-file.ts";
 import type { Log } from "../system/log.ts";
 import { readRegularFile } from "../system/regular-file.ts";
@@ -122,7 +122,8 @@ function change(
   const directory = join(dirname(controlSocket), "agent");
   const [assigned, bell] = [join(directory, "assigned"), join(directory, "changed")];
   const unsaid = attempt(assigned, log, () => {
-    if (isSo(assigned)) return;
+    // Another user's is that of another gateway, such as a demonstration beside the package's agent.
+    if (statSync(directory).uid !== process.geteuid?.() || isSo(assigned)) return;
     ring(bell);
     make(assigned, 0o640);
     ring(bell);
@@ -137,7 +138,10 @@ function attempt(path: string, log: Log, act: () => void): OutputResult | undefi
     return undefined;
   } catch (cause) {
     log.warn("announcement.failed", { path, error: causeText(cause) });
-    return { path, status: "failed", error: fileFailure("ERR_OUTPUT", "announce in", path, cause) };
+    const { code, message } = fileFailure("ERR_OUTPUT", "announce in", path, cause);
+    const hint =
+      "systemd's units are not told meanwhile: see that there is room in that directory, and whose it is";
+    return { path, status: "failed", error: new MooringError(code, message, { cause, path, hint }) };
   }
 }
 
@@ -150,12 +154,13 @@ function ring(bell: string): void {
   }
 }
 
-/** What is announced; undefined where nothing is. */
+/** What is announced; undefined where nothing is, and empty where that may not be read: it can be replaced all the same. */
 function said(assigned: string): string | undefined {
   try {
     return readRegularFile(assigned)?.toString();
   } catch (error) {
     if (systemCode(error) === "ENOENT") return undefined;
+    if (systemCode(error) === "EACCES") return "";
     throw error;
   }
 }

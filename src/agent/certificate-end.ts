@@ -11,7 +11,7 @@ const longestNoticeMs = 30 * dayMs;
 /** Whole days; below zero when it is over. `to` and `now`: ms since 1970. */
 export const daysUntil = (to: number, now: number): number => Math.floor((to - now) / dayMs);
 
-/** Called at each look; tells once in a day of this process, and not by a clock that cannot be right. */
+/** Called at each look; tells once in a day of this process (the packaged agent is started once a day, at least), and not by a clock that cannot be right. */
 export function createCertificateAlarm({ clock, log }: { clock: Clock; log: Log }): (facts: Facts) => void {
   let toldAt: number | undefined;
   return ({ wanted: { validity }, isClockPlausible }) => {

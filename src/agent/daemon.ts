@@ -132,8 +132,12 @@ export class Daemon {
     if (decision.act === "provision") return this.#provision(decision, outlook);
     if (decision.act === "withdraw" && current)
       await this.#publication.withdraw(this.config, current, decision);
-    else if (current && needsItsHubKey(current))
-      this.#troubles.stand("look", await this.#pursuit.mendHubKey());
+    else if (current && needsItsHubKey(current)) {
+      const trouble = await this.#pursuit.mendHubKey();
+      this.#troubles.stand("look", trouble);
+      // It is announced only now, and this process knows whether that succeeds when it has done it.
+      if (!trouble) await this.serve();
+    }
 
     const unmended = this.#troubles.at("look");
     if (asked === "start" && unmended) return this.#questions.fail(unmended, "start");

@@ -27,12 +27,18 @@ export function createPublication(tools: Tools, troubles: Troubles): Publication
   let isOutNow = false;
   /** It has to be published anew, although it is out. */
   let isDue = false;
-  const note = (current: Generation | undefined, done: Provisioned | undefined): void => {
+  const note = (
+    { outputs }: Config,
+    current: Generation | undefined,
+    done: Provisioned | undefined,
+  ): void => {
     number = current?.number;
     isDue = false;
-    isOutNow = isOut(done?.outputs ?? []);
+    const results = done?.outputs ?? [];
+    // Beside them stands an announcement that failed: programs can read the assignment without.
+    isOutNow = isOut(results.filter(({ path }) => outputs.some((output) => output.path === path)));
     // The log has it already.
-    troubles.stand("outputs", done?.outputs.find(({ error }) => error)?.error);
+    troubles.stand("outputs", results.find(({ error }) => error)?.error);
   };
   return {
     tellsOf: (current) => !isDue && current?.number === number,
@@ -41,7 +47,7 @@ export function createPublication(tools: Tools, troubles: Troubles): Publication
       try {
         const current = loadCurrent(config.state.directory, tools);
         const served = current && (await serve(config, current, tools));
-        note(current, served);
+        note(config, current, served);
         if (!current) announceAgain(config, tools.log);
         return served;
       } catch (error) {
@@ -53,7 +59,7 @@ export function createPublication(tools: Tools, troubles: Troubles): Publication
     },
     withdraw: async (config, current, reason) => {
       try {
-        note(current, await withdraw(config, current, reason, tools));
+        note(config, current, await withdraw(config, current, reason, tools));
       } catch (error) {
         troubles.stand("look", troubles.tell("assignment.not-withdrawn", error));
       }

@@ -120,7 +120,8 @@ export async function openStage({ keep }: { keep: boolean }): Promise<Stage> {
         file,
         `[provisioning]\nendpoint = "localhost"\nid_scope = "${idScope}"\nca_file = "${caFile}"\n` +
           `[provisioning.ports]\nhttps = ${httpsPort}\nmqtt = ${mqttPort}\nmqtt_ws = ${httpsPort}\n` +
-          `${identity}[state]\ndirectory = "${join(here, "state")}"\n`,
+          `${identity}[state]\ndirectory = "${join(here, "state")}"\n` +
+          `[daemon]\ncontrol_socket = "${join(here, "control.sock")}"\n`,
       );
       return file;
     },

@@ -1,6 +1,6 @@
 // What systemd is told of the assignment, in two files of a directory beside the control socket.
 
-import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chownSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { announce, announceAgain, isAnnounced, revoke, tellIfUnheard } from "../../src/agent/announcement.ts";
@@ -186,6 +186,15 @@ describe("an announcement", () => {
     expect(told({ RUNTIME_DIRECTORY: elsewhere, STATE_DIRECTORY: state })).toBe(1);
     expect(told({ RUNTIME_DIRECTORY: run, STATE_DIRECTORY: elsewhere })).toBe(1);
     expect(log.named("warn")).toEqual(["announcement.unheard", "announcement.unheard"]);
+  });
+
+  it.runIf(process.getuid?.() === 0)("is not made for another user's agent", () => {
+    chownSync(run, 65534, 65534);
+    expect(announce(config, promoted(), out, log)).toBeUndefined();
+    expect([assigned(), rang()]).toEqual([undefined, false]);
+    chownSync(run, 0, 0);
+    announce(config, promoted(), out, log); // negative control
+    expect(rang()).toBe(true);
   });
 
   it("that cannot be made is told of, and ends nothing", () => {

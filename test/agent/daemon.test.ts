@@ -62,11 +62,12 @@ afterEach(() => stop.abort(new MooringError("ERR_CANCELLED", "the test is over")
 const keyFile = (): string => join(directory, "key");
 const output = (): string => join(directory, "hub.env");
 
-function configure({ idScope = "0ne0000AAAA", more = "" } = {}): void {
+function configure({ idScope = "0ne0000AAAA", outputs = '[{ path = "hub.env" }]', more = "" } = {}): void {
   if (!existsSync(keyFile())) writeFileSync(keyFile(), `${Buffer.alloc(32, 1).toString("base64")}\n`);
   writeFileSync(
     join(directory, "config.toml"),
-    `[provisioning]
+    `outputs = ${outputs}
+[provisioning]
 endpoint = "dps.example"
 id_scope = "${idScope}"
 [identity]
@@ -76,8 +77,6 @@ registration_id = "gw-0001"
 key_file = "key"
 [state]
 directory = "state"
-[[outputs]]
-path = "hub.env"
 ${more}
 `,
   );
@@ -415,7 +414,7 @@ describe("what was not published", () => {
   const blocked = (): string => join(directory, "hub.env");
 
   it("is told, tried again after a while, and never takes the others along", async () => {
-    configure({ more: '[[outputs]]\npath = "second.json"\nformat = "json"' });
+    configure({ outputs: '[{ path = "hub.env" }, { path = "second.json", format = "json" }]' });
     mkdirSync(blocked());
     await settled();
     expect(doings.at(-1)?.trouble?.code).toBe("ERR_OUTPUT");
@@ -439,6 +438,15 @@ describe("what was not published", () => {
     await eventually(() => expect(doings.at(-1)?.trouble).toBeUndefined());
     expect(readFileSync(assigned, "utf8")).toContain("hub-1.example");
     expect(errands).toHaveLength(1);
+  });
+
+  it("is not what keeps programs from an assignment that systemd could not be told of", async () => {
+    configure({ more: '[daemon]\ncontrol_socket = "run/control.sock"', outputs: "[]" });
+    mkdirSync(join(directory, "run/agent/assigned"), { recursive: true });
+    const { daemon } = await settled();
+    expect(doings.at(-1)?.trouble?.code).toBe("ERR_OUTPUT");
+    const current = loadCurrent(join(directory, "state"), { log });
+    expect(current && daemon.isPublished(current)).toBe(true);
   });
 
   it("because the work died behind the flip, is published by the daemon itself", async () => {
@@ -761,7 +769,7 @@ describe("what others do meanwhile", () => {
 
   it("an output that stays broken takes nothing from the one that can be read", async () => {
     mkdirSync(join(directory, "more.env/in the way"), { recursive: true });
-    configure({ more: '[[outputs]]\npath = "more.env"\non_change = ["true"]' });
+    configure({ outputs: '[{ path = "hub.env" }, { path = "more.env", on_change = ["true"] }]' });
     const { daemon } = start();
     await attempts(1);
     await eventually(() => expect(doings.at(-1)?.trouble?.code).toBe("ERR_OUTPUT"));

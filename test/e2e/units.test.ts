@@ -229,6 +229,11 @@ on_change = ["/bin/sh", "-c", "id -Gn >/var/lib/mooring/groups"]`);
     await gateway.enroll("hub.example");
     await gateway.sh("mooring reprovision");
     expect(await gateway.sh(foreign)).toBe("");
+    // Another gateway of root's, such as a demonstration, tells the units of this one nothing.
+    const said = await gateway.sh("stat -c '%U %i' /run/mooring/agent/assigned");
+    await gateway.sh(`(cat /etc/mooring/config.toml; printf '[state]\\ndirectory = "/var/other"\\n') >/etc/other.toml
+      mooring reprovision --config /etc/other.toml`);
+    expect(await gateway.sh("stat -c '%U %i' /run/mooring/agent/assigned")).toBe(said);
     await gateway.sh("systemctl start mooring.socket mooring.path mooring.timer mooring");
     await soon(statusText).toBe(resting());
     expect(await failed()).toBe("");
