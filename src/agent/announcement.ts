@@ -25,8 +25,9 @@ export const isOut = (outputs: readonly OutputResult[]): boolean =>
 
 /**
  * Announces a generation once it is published and its hub key is at its handle; before that, what was announced stands.
- * Outputs that failed are named, so that there is a new announcement once they are there. Never throws: who cannot be
- * told is no reason to do without the assignment. The file that could not be written, as an output that failed.
+ * Outputs that failed are named, so that there is a new announcement once they are there. Never throws, because who
+ * cannot be told is no reason to do without the assignment: answers with the file that could not be written, as with an
+ * output that failed.
  */
 export function announce(
   config: Config,
