@@ -36,8 +36,9 @@ export async function connectThroughProxy(
   const proxy = parseProxyUrl(proxyUrl);
   const shown = `${proxy.hostname}:${proxy.port || defaultPort(proxy)}`;
   const isSecure = proxy.protocol === "https:";
-  // Not imported above: most have no proxy, and only want to know that.
-  const { request } = await (isSecure ? import("node:https") : import("node:http"));
+  // Not imported above: most have no proxy, and only want to know that. Nor by import(), which would load all of their
+  // members, and with them HTTP/2 and fetch, for everybody who speaks HTTP.
+  const { request } = process.getBuiltinModule(isSecure ? "node:https" : "node:http");
   const credentials = `${decodeLeniently(proxy.username)}:${decodeLeniently(proxy.password)}`;
   signal.throwIfAborted();
   return new Promise((resolve, reject) => {
