@@ -111,6 +111,9 @@ const homes: Record<string, readonly string[]> = {
   ws: ["registration/websocket.ts", "service/websocket.ts"],
 };
 
+/** The build would take all of their members, whatever loading those costs; process.getBuiltinModule() takes what is named. */
+const builtinsAtOnce = ({ file, text }: Source): string[] => (/import\(\s*"node:/.test(text) ? [file] : []);
+
 const rules: [string, (source: Source) => string[], Source][] = [
   ["imports go one way", wrongWay, { file: "tpm/x.ts", text: 'import { a } from "../agent/decide.ts";' }],
   [
@@ -145,6 +148,11 @@ const rules: [string, (source: Source) => string[], Source][] = [
     { file: "service/x.ts", text: 'db.prepare("SELECT * FROM hub WHERE name = ?1")' },
   ],
   ["failures are MooringErrors", plainErrors, { file: "cli/x.ts", text: 'throw new Error("no")' }],
+  [
+    "what is Node's own is loaded by name",
+    builtinsAtOnce,
+    { file: "system/x.ts", text: 'const { request } = await import("node:http");' },
+  ],
   [
     "heavy packages load lazily",
     eagerHeavyweights,
