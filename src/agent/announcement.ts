@@ -1,8 +1,9 @@
 // Tells systemd, which alone may start and stop units, what the gateway's programs can work with. Two files lie in
 // `agent` beside the control socket: `assigned` is there for as long as there is a published assignment to work with, and
 // another one when they have to work otherwise; `changed` is a bell. mooring-changed.path hears it and takes it away, and
-// keeps what a program is to have in its environment where only root may write (/run/mooring/hub.env). Where nobody made that directory, nobody listens. What was announced last is kept with the state (`announced`), for a
-// boot at which the agent cannot start (mooring.service).
+// keeps what a program is to have in its environment where only root may write (/run/mooring/hub.env). Where nobody made
+// that directory, nobody listens. What was announced last is kept with the state (`announced`), for a boot at which the
+// agent cannot start (mooring.service).
 
 import { createHash } from "node:crypto";
 import { existsSync, statSync, writeFileSync } from "node:fs";
